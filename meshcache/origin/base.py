@@ -1,0 +1,57 @@
+"""What the rest of meshcache asks of a remote storage: list it, and read a version of a file."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+from meshcache.block import FileVersion
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One object as a listing shows it."""
+
+    key: str
+    """The object's name within the origin, exactly as the origin spells it: what `read` asks for."""
+    path: str
+    """Where it stands below the origin's root, as ``a/b/c``; not yet checked for being a path."""
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Last modification, nanoseconds since 1970."""
+    tag: str
+    """What tells this version of the object from others; never empty."""
+
+
+class Origin(Protocol):
+    """A place that files come from. Safe to use from several tasks of one event loop."""
+
+    @property
+    def identity(self) -> str:
+        """The canonical URL of the place, endpoint included and without secrets: two origins of
+        one identity have the same bytes under the same key and tag. Part of each version id."""
+        ...
+
+    def list(self) -> AsyncIterator[Listed]:
+        """All objects below the origin's root, in no certain order.
+
+        Raises:
+            OriginError: at the first thing that goes wrong. A listing that raised is no listing:
+                nothing of it may be used.
+        """
+        ...
+
+    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+        """Fill `into` with the bytes of this version from `offset` on.
+
+        The request is conditional, and the answer's version and total size are compared.
+
+        Raises:
+            ObjectChanged: the object has another version now, or is gone.
+            OriginError: the bytes could not be had. `into` may be partly written.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections. Idempotent."""
+        ...
