@@ -8,7 +8,6 @@ is a fixed-size part of a file version; a piece is the unit of checksum within a
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
 
 import msgspec
 from blake3 import blake3
@@ -30,7 +29,7 @@ _VERSION_CONTEXT = "meshcache 2026 file version"
 _BLOCK_ID = re.compile(r"([0-9a-f]{64})-(\d{1,9})-(\d{1,12})")
 
 
-class BlockId(NamedTuple):
+class BlockId(msgspec.Struct, frozen=True, order=True):
     """The name of a block, the same on every member: ``<version id in hex>-<block size>-<index>``.
 
     The block size is part of the name: two datasets may cut the same file differently.
@@ -95,7 +94,7 @@ class FileVersion(msgspec.Struct, frozen=True, dict=True):
             yield Block(self, block_size, index)
 
 
-class Block(NamedTuple):
+class Block(msgspec.Struct, frozen=True):
     """A block together with the file version it is cut from."""
 
     file: FileVersion

@@ -26,9 +26,7 @@ def parse_size(text: str) -> int:
         InvalidInput: the text is no size, or one of zero bytes.
     """
     match = _SIZE.fullmatch(text.strip())
-    size = (
-        int(float(match["number"]) * 1024 ** _POWERS[match["power"].lower()]) if match else 0
-    )
+    size = int(float(match["number"]) * 1024 ** _POWERS[match["power"].lower()]) if match else 0
     if size <= 0:
         raise InvalidInput(f"{text!r} is not a size: write bytes or a unit, like 64MiB or 1.5GiB")
     return size

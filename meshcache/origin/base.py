@@ -12,7 +12,7 @@ class Listed(msgspec.Struct, frozen=True):
     """One object as a listing shows it."""
 
     key: str
-    """The object's name within the origin, exactly as the origin spells it: what `read` asks for."""
+    """The object's name, exactly as the origin spells it: what `read` asks for."""
     path: str
     """Where it stands below the origin's root, as ``a/b/c``; not yet checked for being a path."""
     size: int
