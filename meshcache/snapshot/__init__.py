@@ -1,0 +1,16 @@
+"""The immutable listing of a dataset at one moment: a table that is mapped, not loaded."""
+
+from meshcache.snapshot.build import Builder, Skipped
+from meshcache.snapshot.diff import changed_names
+from meshcache.snapshot.table import ROOT_INODE, ROOT_ROW, Entry, Snapshot, snapshot_id
+
+__all__ = [
+    "ROOT_INODE",
+    "ROOT_ROW",
+    "Builder",
+    "Entry",
+    "Skipped",
+    "Snapshot",
+    "changed_names",
+    "snapshot_id",
+]

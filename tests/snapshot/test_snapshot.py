@@ -1,0 +1,179 @@
+"""A snapshot shows exactly what was listed, and the same listing has the same name."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshcache.block import FileVersion
+from meshcache.errors import InvalidInput, NotADirectory, NotAFile, PathNotFound
+from meshcache.origin.base import Listed
+from meshcache.snapshot import ROOT_INODE, ROOT_ROW, Builder, Snapshot, changed_names
+
+ORIGIN = "s3+http://127.0.0.1:1/models"
+
+
+def listed(path: str, *, tag: str = "t", size: int = 10, prefix: str = "base/") -> Listed:
+    return Listed(key=prefix + path, path=path, size=size, mtime_ns=5, tag=tag)
+
+
+def built(*files: Listed, mounts: list[tuple[str, str]] | None = None) -> Snapshot:
+    builder = Builder(mounts or [("/", ORIGIN)])
+    for file in files:
+        builder.add(0, file)
+    return Snapshot(builder.build())
+
+
+names = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8
+).filter(lambda name: name not in (".", ".."))
+paths = st.lists(names, min_size=1, max_size=4).map("/".join)
+
+
+@given(st.dictionaries(paths, st.integers(0, 1 << 40), max_size=30), st.randoms())
+def test_every_listed_file_is_found_again_with_its_version(
+    sizes: dict[str, int], order: random.Random
+) -> None:
+    files = [listed(path, size=size, tag=f"tag {size}") for path, size in sizes.items()]
+    builder = Builder([("/", ORIGIN)])
+    order.shuffle(files)
+    for file in files:
+        builder.add(0, file)
+    snapshot = Snapshot(builder.build())
+    shown = {snapshot.path(row): snapshot.file(row) for row in snapshot.walk()}
+    hidden = {path for path in sizes if any(other.startswith(path + "/") for other in sizes)}
+    assert set(shown) == set(sizes) - hidden
+    assert builder.skipped.count == len(hidden)
+    for path, version in shown.items():
+        assert version == FileVersion(ORIGIN, "base/" + path, f"tag {sizes[path]}", sizes[path])
+        row = snapshot.resolve(path)
+        assert snapshot.row_of(snapshot.entry(row).inode) == row
+    assert snapshot.files == len(shown)
+    assert snapshot.bytes == sum(sizes[path] for path in shown)
+
+
+@given(st.sets(paths, max_size=20), st.randoms())
+def test_the_order_of_the_listing_does_not_change_the_id(
+    some: set[str], order: random.Random
+) -> None:
+    safe = [listed(p) for p in some if not any(o.startswith(p + "/") for o in some)]
+    shuffled = list(safe)
+    order.shuffle(shuffled)
+    assert built(*safe).id == built(*shuffled).id
+
+
+def test_children_are_sorted_by_name_and_know_their_parent() -> None:
+    snapshot = built(listed("b/2"), listed("a"), listed("b/1"), listed("c/d/e"))
+    rows = snapshot.children(ROOT_ROW)
+    assert [snapshot.name(row) for row in rows] == [b"a", b"b", b"c"]
+    b = snapshot.resolve("/b/")
+    assert [snapshot.entry(row).name for row in snapshot.children(b)] == [b"1", b"2"]
+    assert {snapshot.entry(row).parent for row in snapshot.children(b)} == {b}
+    assert snapshot.entry(ROOT_ROW).inode == ROOT_INODE
+
+
+def test_a_path_that_is_not_there_is_named_in_the_error() -> None:
+    snapshot = built(listed("a/b"))
+    with pytest.raises(PathNotFound, match="'a/c'"):
+        snapshot.resolve("a/c")
+    with pytest.raises(NotADirectory, match="'a/b'"):
+        snapshot.resolve("a/b/c")
+    with pytest.raises(NotAFile):
+        snapshot.file(snapshot.resolve("a"))
+
+
+def inode(snapshot: Snapshot, path: str) -> int:
+    return snapshot.entry(snapshot.resolve(path)).inode
+
+
+def test_an_unchanged_file_keeps_its_inode_and_a_changed_one_does_not() -> None:
+    old = built(listed("same"), listed("changed", tag="1"), listed("gone"))
+    new = built(listed("same"), listed("changed", tag="2"), listed("added"))
+    assert inode(old, "same") == inode(new, "same")
+    assert inode(old, "changed") != inode(new, "changed")
+    assert set(changed_names(old, new)) == {
+        (ROOT_INODE, b"changed"),
+        (ROOT_INODE, b"gone"),
+        (ROOT_INODE, b"added"),
+    }
+
+
+def test_a_directory_that_went_is_one_change() -> None:
+    old = built(listed("d/x"), listed("d/y"), listed("k/x"))
+    new = built(listed("k/x"), listed("k/z"))
+    k = new.entry(new.resolve("k")).inode
+    assert sorted(changed_names(old, new)) == sorted([(ROOT_INODE, b"d"), (k, b"z")])
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("a//b", "empty path part"),
+        ("/a", "empty path part"),
+        ("a/../b", "'.' or '..' in path"),
+        ("./a", "'.' or '..' in path"),
+        ("a/", "directory marker"),
+        ("x" * 256, "name too long"),
+        ("/".join(["x" * 200] * 21), "path too long"),
+        ("a\0b", "NUL in path"),
+    ],
+)
+def test_a_key_that_is_no_path_is_skipped_and_counted(path: str, reason: str) -> None:
+    builder = Builder([("/", ORIGIN)])
+    builder.add(0, listed(path))
+    assert Snapshot(builder.build()).files == 0
+    assert builder.skipped.reasons == {reason: 1}
+
+
+@pytest.mark.parametrize("order", [("a", "a/b"), ("a/b", "a")])
+def test_a_directory_hides_an_object_of_the_same_name(order: tuple[str, str]) -> None:
+    builder = Builder([("/", ORIGIN)])
+    for path in order:
+        builder.add(0, listed(path))
+    snapshot = Snapshot(builder.build())
+    assert [snapshot.path(row) for row in snapshot.walk()] == ["a/b"]
+    assert builder.skipped.count == 1
+
+
+def test_several_mounts_are_one_tree_and_a_deeper_mount_hides_what_is_at_its_place() -> None:
+    builder = Builder([("/", ORIGIN), ("/data/images", "file:///images")])
+    builder.add(0, listed("data/labels.csv"))
+    builder.add(0, listed("data/images/hidden"))
+    builder.add(1, listed("cat.jpg", prefix=""))
+    snapshot = Snapshot(builder.build())
+    files = {snapshot.path(row): snapshot.file(row) for row in snapshot.walk()}
+    assert set(files) == {"data/labels.csv", "data/images/cat.jpg"}
+    assert files["data/images/cat.jpg"].origin == "file:///images"
+    assert files["data/images/cat.jpg"].key == "cat.jpg"
+    assert builder.skipped.reasons == {"hidden by another mount": 1}
+
+
+def test_an_odd_key_is_kept_as_it_is() -> None:
+    odd = Listed(key="other%20name", path="other name", size=1, mtime_ns=0, tag="t")
+    snapshot = built(listed("a"), odd)
+    assert snapshot.file(snapshot.resolve("other name")).key == "other%20name"
+
+
+def test_an_empty_dataset_has_a_root_and_nothing_else() -> None:
+    snapshot = built()
+    assert (snapshot.rows, snapshot.files, list(snapshot.walk())) == (1, 0, [])
+
+
+@given(st.integers(0, 400), st.binary(max_size=3))
+def test_bytes_that_are_no_snapshot_are_refused_with_one_clear_error(
+    place: int, junk: bytes
+) -> None:
+    data = Builder([("/", ORIGIN)]).build()
+    broken = data[:place] + junk + data[place + len(junk) :]
+    for bytes_ in (broken, data[:place]):
+        try:
+            Snapshot(bytes_).children(ROOT_ROW)
+        except InvalidInput as error:
+            assert "\n" not in str(error)
+
+
+def test_blocks_are_numbered_alike_on_every_member() -> None:
+    snapshot = built(listed("a", size=10), listed("b", size=0), listed("c", size=25))
+    starts = snapshot.block_starts(10)
+    assert starts.tolist() == [0, 0, 1, 1, 4]
