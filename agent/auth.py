@@ -234,6 +234,12 @@ class Verifier:
         self._count -= len(self._seen.pop(second))
 
 
+def nonce_of(authorization: str | None) -> str | None:
+    """The nonce of a proof, right or wrong: an answer that refuses is proven with it as well."""
+    match = _PROOF.fullmatch(authorization or "")
+    return match[2] if match else None
+
+
 def bearer(authorization: str | None) -> str | None:
     """The token of an ``Authorization: Bearer ...`` header, or None if it is none."""
     scheme, _, token = (authorization or "").partition(" ")
