@@ -1,0 +1,104 @@
+"""Who owns a block: weighted rendezvous hashing, computed alike by every member.
+
+For each candidate, a 64-bit mix of (store id, key) gives u in (0, 1), and its score is
+-weight / ln(u); the best score owns the key. A candidate that comes or goes moves only the keys
+it wins or had won, and each owns keys in proportion to its weight. The function is part of the
+wire format: docs/wire-format.md, section "Placement", has it with its test vectors.
+
+Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", 1998; the weights as in
+Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005 (their logarithmic method).
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from meshcache.block import BlockId
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MUL_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MUL_2 = np.uint64(0x94D049BB133111EB)
+
+
+class Candidate(msgspec.Struct, frozen=True, order=True):
+    """A member that may own blocks."""
+
+    store_id: str
+    weight: float
+    """The member's capacity, in any unit that all candidates share. A candidate whose weight is
+    not above 0 and finite owns nothing."""
+    zone: str = ""
+
+
+class Placement:
+    """The owners of any key among certain candidates. Immutable; the candidates' order is
+    of no matter. Made anew when the candidates change (about 1 us for each)."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        """Two candidates of one store id (a copied cache folder) count as one."""
+        fit = [one for one in candidates if 0 < one.weight < math.inf]
+        unique = {one.store_id: one for one in sorted(fit)}
+        # In the order of store ids, argmax takes the least id among equal scores.
+        chosen = [unique[store_id] for store_id in sorted(unique)]
+        zones = sorted({one.zone for one in chosen})
+        numbers = {zone: number for number, zone in enumerate(zones)}
+        self._store_ids = [one.store_id for one in chosen]
+        self._hashes = np.array([hash64(s.encode()) for s in self._store_ids], dtype=np.uint64)
+        self._negated = np.array([-one.weight for one in chosen], dtype=np.float64)
+        self._zones = np.array([numbers[one.zone] for one in chosen], dtype=np.int64)
+        self._zone_count = len(zones)
+
+    def __len__(self) -> int:
+        return len(self._store_ids)
+
+    def rank(self, block_id: BlockId, count: int) -> list[str]:
+        """The store ids of a block's first `count` owners, best first.
+
+        The best of each zone come first, by score, then all others, by score. Shorter than `count`
+        if there are fewer candidates.
+        """
+        return self.rank_key(str(block_id).encode(), count)
+
+    def rank_key(self, key: bytes, count: int) -> list[str]:
+        """As `rank`, for anything with a name: a block's key is its id's text."""
+        count = min(count, len(self._store_ids))
+        scores = self._scores(hash64(key)) if count > 0 else np.empty(0)
+        chosen: list[int] = []
+        allowed = scores.copy()
+        for _ in range(min(count, self._zone_count)):
+            best = int(allowed.argmax())
+            chosen.append(best)
+            if len(chosen) < count:
+                allowed[self._zones == self._zones[best]] = -1.0
+        scores[chosen] = -1.0
+        while len(chosen) < count:
+            best = int(scores.argmax())
+            chosen.append(best)
+            scores[best] = -1.0
+        return [self._store_ids[number] for number in chosen]
+
+    def _scores(self, key: int) -> NDArray[np.float64]:
+        mixed = mix(self._hashes ^ np.uint64(key))
+        # 52 bits and a half: every such value is exact and lies in (0, 1). With 53 bits the
+        # largest would round to 1, whose logarithm is 0.
+        unit = ((mixed >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+        scores: NDArray[np.float64] = self._negated / np.log(unit)
+        return scores
+
+
+def hash64(data: bytes) -> int:
+    """The first 8 bytes of blake3, little endian."""
+    return int.from_bytes(blake3(data).digest(8), "little")
+
+
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One step of splitmix64 from each value: Steele, Lea and Flood, "Fast Splittable
+    Pseudorandom Number Generators", 2014."""
+    z = values + _GOLDEN
+    z = (z ^ (z >> np.uint64(30))) * _MUL_1
+    z = (z ^ (z >> np.uint64(27))) * _MUL_2
+    return z ^ (z >> np.uint64(31))

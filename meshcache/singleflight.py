@@ -1,0 +1,98 @@
+"""One piece of work per key, however many want its result at the same time.
+
+Who comes while the work is under way waits for the same result. A waiter that is cancelled leaves
+the others undisturbed; when the last one is, the work is cancelled. From then on the key is free:
+who comes next starts anew, even while the cancelled work is still cleaning up.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Generic, TypeVar
+
+from meshcache.tasks import TaskSet
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Flight(Generic[V]):
+    def __init__(self, task: "asyncio.Task[V]") -> None:
+        self.task = task
+        self.waiters = 0
+
+
+class SingleFlight(Generic[K, V]):
+    """Work under way, by key. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        take: Callable[[V], V] | None = None,
+        discard: Callable[[V], None] | None = None,
+    ) -> None:
+        """For results that must be given back: `take` makes each waiter's own of the result, and
+        `discard` gets the result itself once the last waiter has taken or left."""
+        self._take = take
+        self._discard = discard
+        self._flights: dict[K, _Flight[V]] = {}
+        self._tasks = TaskSet(_told_already)
+
+    def __contains__(self, key: K) -> bool:
+        """Whether the key is being worked on."""
+        return key in self._flights
+
+    def __len__(self) -> int:
+        """How many keys are being worked on."""
+        return len(self._flights)
+
+    async def run(self, key: K, work: Callable[[], Awaitable[V]]) -> V:
+        """The result of `work`, or of the work for the same key that is under way already.
+
+        It runs in a task of its own with the first caller's context. What it raises is raised in
+        every waiter.
+        """
+        flight = self._flights.get(key)
+        if flight is None or flight.task.done():
+            task = self._tasks.start(_run(work), name=f"singleflight {key}")
+            flight = self._flights[key] = _Flight(task)
+            task.add_done_callback(partial(self._land, key, flight))
+        flight.waiters += 1
+        try:
+            await asyncio.wait((flight.task,))  # unlike awaiting it, this does not cancel it
+        finally:
+            flight.waiters -= 1
+            if flight.waiters == 0:
+                self._leave(key, flight)
+
+    def _leave(self, key: K, flight: _Flight[V]) -> None:
+        """The last waiter is gone."""
+        task = flight.task
+        if not task.done():
+            self._land(key, flight)
+            task.cancel()
+        if self._discard is not None:
+            discard = self._discard
+            # A task that ended before its cancellation arrived has a result that nobody took.
+            task.add_done_callback(lambda task: _discard_result(task, discard))
+        if flight.task.cancelled():
+            # Nobody cancelled this waiter: it must get an error that it can see.
+            raise RuntimeError(f"the work for {key} was cancelled from within")
+        return flight.task.result()
+
+    def _land(self, key: K, flight: _Flight[V], _: object = None) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+
+def _discard_result(task: "asyncio.Task[V]", discard: Callable[[V], None]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        discard(task.result())
+
+
+async def _run(work: Callable[[], Awaitable[V]]) -> V:
+    return await work()
+
+
+def _told_already(name: str, error: BaseException) -> None:
+    """The waiters had the exception; if all have left, nobody wants it."""
