@@ -1,0 +1,198 @@
+"""The worker's side of the door: blocks for readers, mapped, asked for once.
+
+One task reads the door. A reader that finds its block mapped never waits; otherwise it joins the
+one wish for that block. A wish lives until the agent answers it, also when no reader waits any
+more: a reader's deadline ends the reader's request and nothing else. When the door is lost, the
+wishes stay, and are said again over the next door; until then what is mapped is served.
+
+All methods belong to the loop's thread. Mapping happens in threads; between a wish's answer and
+its block standing in the window there is an `await`, so `_wishes` holds it until then.
+"""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from meshcache.errors import DeadlineExceeded, MeshcacheError, StoreError, from_wire
+from meshcache.fuse.mapping import map_file
+from meshcache.fuse.messages import Block, Fail, GiveBack, Want, encode
+from meshcache.fuse.packets import PacketSocket
+from meshcache.fuse.tree import Found
+from meshcache.fuse.window import Key, Mapped, Window
+from meshcache.tasks import TaskSet
+
+log = structlog.get_logger("meshcache.fuse.worker")
+
+MAPPING_THREADS = 4
+"""Threads that map and populate. Each is mostly in the kernel, waiting for a disk."""
+
+
+class _Wish:
+    __slots__ = ("found", "key", "length", "ready", "seq")
+
+    def __init__(self, key: Key, found: Found, length: int, seq: int) -> None:
+        self.key = key
+        self.found = found
+        self.length = length
+        self.seq = seq
+        self.ready: asyncio.Future[Mapped] = asyncio.get_running_loop().create_future()
+
+    def want(self) -> bytes:
+        snapshot = bytes.fromhex(self.found.snapshot.id)
+        return encode(Want(self.seq, snapshot, self.found.row, self.key[1]))
+
+
+class Blocks:
+    """The mapped blocks of one mount, and the wishes for others."""
+
+    def __init__(self) -> None:
+        self.block_size = 0
+        """Bytes; 0 until the first `Hello`."""
+        self.deadline = 60.0
+        """Seconds."""
+        self.window = Window(0)
+        self._door: PacketSocket | None = None
+        self._wishes: dict[Key, _Wish] = {}
+        self._by_seq: dict[int, _Wish] = {}
+        self._seq = 0
+        self._threads = ThreadPoolExecutor(MAPPING_THREADS, "mapping")
+        self._tasks = TaskSet(_report)
+
+    # --- for readers ------------------------------------------------------------------------
+
+    def mapped(self, inode: int, index: int) -> Mapped | None:
+        """The block if it is mapped."""
+        return self.window.get((inode, index))
+
+    async def get(self, found: Found, index: int) -> Mapped:
+        """The block, waiting for the agent if need be.
+
+        Raises:
+            DeadlineExceeded: it did not come in time.
+            MeshcacheError: the agent says that it cannot be had.
+        """
+        key = (found.inode, index)
+        block = self.window.get(key)
+        if block is not None:
+            return block
+        wish = self._wish(key, found)
+        try:
+            async with asyncio.timeout(self.deadline):
+                return await asyncio.shield(wish.ready)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"block {index} of inode {found.inode} did not come in {self.deadline:g} s"
+            ) from error
+
+    def prefetch(self, found: Found, index: int) -> None:
+        """Begin to map a block that a reader will want soon, if the file has it."""
+        key = (found.inode, index)
+        if index * self.block_size < found.size and key not in self.window:
+            self._wish(key, found)
+
+    def _wish(self, key: Key, found: Found) -> _Wish:
+        wish = self._wishes.get(key)
+        if wish is None:
+            length = min(self.block_size, found.size - key[1] * self.block_size)
+            self._seq += 1
+            wish = self._wishes[key] = _Wish(key, found, length, self._seq)
+            self._by_seq[wish.seq] = wish
+            if self._door is not None:
+                self._door.send(wish.want())
+        return wish
+
+    def _fulfil(self, wish: _Wish, answer: Mapped | Exception) -> None:
+        self._wishes.pop(wish.key, None)
+        if isinstance(answer, Exception):
+            wish.ready.set_exception(answer)
+            wish.ready.exception()  # a wish whose readers have all gone is nobody's error
+        else:
+            wish.ready.set_result(answer)
+
+    # --- for the task that reads the door ---------------------------------------------------
+
+    def use(self, door: PacketSocket, *, block_size: int, budget: int, deadline: float) -> None:
+        """Ask over this door from now on, and say again what is still wished for.
+
+        Raises:
+            StoreError: the blocks have another size than those that this mount serves.
+        """
+        if self.block_size and self.block_size != block_size:
+            raise StoreError(f"blocks of {block_size} bytes on a mount with {self.block_size}")
+        self.block_size, self.deadline = block_size, deadline
+        self.window.budget = budget
+        self._door = door
+        for wish in self._by_seq.values():
+            door.send(wish.want())
+
+    def lose_door(self) -> None:
+        """Stop asking, until `use`. All loans ended with the door; what is mapped stays good."""
+        self._door = None
+        for block in self.window:
+            block.lent = 0  # a number of the next door's is another loan
+
+    def take(self, message: Block, file: int | None) -> None:
+        """A wanted block came in, with its file, which is closed here."""
+        wish = self._by_seq.pop(message.seq, None)
+        if wish is None or file is None or message.length != wish.length:
+            if file is not None:
+                os.close(file)
+            self._give_back([message.lent], self._door)
+            if wish is not None:
+                problem = "no file" if file is None else f"{message.length} bytes"
+                self._fulfil(wish, StoreError(f"{problem} for a block of {wish.length} bytes"))
+            return
+        self._tasks.start(self._map(wish, message.lent, file, self._door), name="map")
+
+    async def _map(self, wish: _Wish, lent: int, file: int, door: PacketSocket | None) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            view = await loop.run_in_executor(self._threads, _map_and_close, file, wish.length)
+        except Exception as error:
+            self._give_back([lent], door)
+            self._fulfil(wish, error)
+            return
+        block = Mapped(wish.key, view, lent if door is self._door else 0)
+        gone = self.window.add(block)
+        self._give_back([old.lent for old in gone if old.lent], self._door)
+        self._fulfil(wish, block)
+
+    def fail(self, message: Fail) -> None:
+        """The agent cannot give a wanted block."""
+        wish = self._by_seq.pop(message.seq, None)
+        if wish is not None:
+            log.warning(
+                "a block could not be had",
+                inode=wish.key[0],
+                index=wish.key[1],
+                error=message.error,
+                message=message.message,
+            )
+            self._fulfil(wish, from_wire(message.error, message.message))
+
+    def _give_back(self, lent: list[int], door: PacketSocket | None) -> None:
+        if lent and door is not None and door is self._door:
+            door.send(encode(GiveBack(lent)))
+
+    async def close(self) -> None:
+        """Let everything go."""
+        await self._tasks.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for wish in list(self._wishes.values()):
+            self._fulfil(wish, DeadlineExceeded("the mount ends"))
+        self._by_seq.clear()
+        self.window.clear()
+
+
+def _map_and_close(file: int, length: int) -> memoryview:
+    try:
+        return map_file(file, length)
+    finally:
+        os.close(file)
+
+
+def _report(name: str, error: BaseException) -> None:
+    level = log.warning if isinstance(error, MeshcacheError) else log.error
+    level("a task failed", task=name, error=str(error))

@@ -1,0 +1,166 @@
+"""The agent's side of a mount's door.
+
+A door serves one mount, one dataset, and only reads. What goes over it is lent: a block stays in
+use until the worker gives it back or the door closes, whichever comes first, so a worker that was
+killed holds nothing.
+"""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from meshcache.errors import MeshcacheError
+from meshcache.fuse.messages import (
+    Block,
+    Fail,
+    GiveBack,
+    Head,
+    Hello,
+    Want,
+    decode_to_agent,
+    encode,
+)
+from meshcache.fuse.packets import PacketSocket
+from meshcache.tasks import TaskSet
+
+log = structlog.get_logger("meshcache.fuse.door")
+
+DEADLINE = 60.0
+"""Seconds after which a request of the kernel ends with an errno, whatever hangs below."""
+
+_MAX_MESSAGE = 1000
+"""Characters of an error's text that travel."""
+
+
+class Loan(Protocol):
+    """A block that is held for somebody (`meshcache.store.Held`)."""
+
+    @property
+    def length(self) -> int:
+        """Bytes, from the start of the file."""
+        ...
+
+    def fileno(self) -> int:
+        """A read-only descriptor of the block's file."""
+        ...
+
+    def release(self) -> None:
+        """The borrower needs it no more. Idempotent."""
+        ...
+
+
+class DoorSource(Protocol):
+    """What the agent gives to one mount."""
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def block_size(self) -> int:
+        """Bytes."""
+        ...
+
+    @property
+    def budget(self) -> int:
+        """Bytes of blocks that the worker may keep mapped."""
+        ...
+
+    def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
+        """(id in hex, its file) of the dataset's head, and again whenever it moves. A file is a
+        path, or a descriptor that stays the source's."""
+        ...
+
+    async def block(self, snapshot: str, row: int, index: int) -> Loan:
+        """Block `index` of the file at a row of a snapshot that this mount has shown.
+
+        Raises:
+            MeshcacheError: it cannot be had.
+        """
+        ...
+
+
+class Door:
+    """Serves one mount over one socket."""
+
+    def __init__(self, source: DoorSource, *, deadline: float = DEADLINE) -> None:
+        self._source = source
+        self._deadline = deadline
+        self._loans: dict[int, Loan] = {}
+        self._last_loan = 0
+        self._tasks = TaskSet(self._on_error)
+        self._socket: PacketSocket | None = None
+
+    @property
+    def lent(self) -> int:
+        """Blocks lent and not given back."""
+        return len(self._loans)
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Answer until the worker, or the keeper before it, closes the other end. Takes the socket
+        over. When it returns or is cancelled, nothing is lent any more. A door serves once."""
+        self._socket = PacketSocket(sock)
+        source = self._source
+        hello = Hello(source.dataset, source.block_size, source.budget, self._deadline)
+        self._socket.send(encode(hello))
+        self._tasks.start(self._show(), name="show snapshots")
+        try:
+            while (packet := await self._socket.receive()) is not None:
+                for file in packet.files:  # none is expected
+                    os.close(file)
+                self._on_message(packet.data)
+        except ValueError as error:
+            log.error("a mount sent something unusable", dataset=source.dataset, error=str(error))
+        finally:
+            self._socket.close()
+            await self._tasks.close()
+            for loan in self._loans.values():
+                loan.release()
+            self._loans.clear()
+
+    def _on_message(self, data: bytes) -> None:
+        match decode_to_agent(data):
+            case Want() as want:
+                self._tasks.start(self._lend(want), name=f"lend {want.row}/{want.index}")
+            case GiveBack(lent=lent):
+                for number in lent:
+                    if (loan := self._loans.pop(number, None)) is not None:
+                        loan.release()
+
+    async def _show(self) -> None:
+        async for snapshot, place in self._source.snapshots():
+            file = os.open(place, os.O_RDONLY) if isinstance(place, Path) else place
+            try:
+                head = Head(bytes.fromhex(snapshot), os.fstat(file).st_size)
+                self._send(encode(head), file)
+            finally:
+                if file is not place:
+                    os.close(file)
+
+    async def _lend(self, want: Want) -> None:
+        try:
+            loan = await self._source.block(want.snapshot.hex(), want.row, want.index)
+        except MeshcacheError as error:
+            text = str(error)[:_MAX_MESSAGE]
+            self._send(encode(Fail(want.seq, type(error).__name__, text)))
+            return
+        except Exception as error:
+            log.error("a block could not be lent", want=want, exc_info=error)
+            self._send(encode(Fail(want.seq, "MeshcacheError", repr(error)[:_MAX_MESSAGE])))
+            return
+        self._last_loan += 1
+        self._loans[self._last_loan] = loan
+        self._send(encode(Block(want.seq, self._last_loan, loan.length)), loan.fileno())
+
+    def _send(self, data: bytes, *files: int) -> None:
+        if self._socket is not None:
+            self._socket.send(data, files)
+
+    def _on_error(self, name: str, error: BaseException) -> None:
+        # Without heads the mount grows stale: close, and let the keeper come back for a new door.
+        log.error("a door failed", dataset=self._source.dataset, task=name, exc_info=error)
+        if self._socket is not None:
+            self._socket.close()

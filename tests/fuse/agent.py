@@ -1,0 +1,172 @@
+"""An agent in the small: real snapshots and real files over a real door, and faults on demand.
+
+It runs in a thread of the test's process, with a loop of its own; the mounts it serves belong to
+keepers and workers in processes of theirs.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+import zlib
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from meshcache.errors import MeshcacheError
+from meshcache.fuse.door import Door
+from meshcache.origin.base import Listed
+from meshcache.snapshot import Builder, Snapshot
+from meshcache.units import MIB
+
+ORIGIN = "file:///somewhere"
+MTIME_NS = 1_700_000_000_123_456_789
+
+
+def snapshot_of(files: Mapping[str, bytes], *, tags: Mapping[str, str] | None = None) -> bytes:
+    """A snapshot's bytes; a file's version follows from its content unless a tag is given."""
+    builder = Builder([("/", ORIGIN)])
+    for path, data in files.items():
+        tag = (tags or {}).get(path) or f"{zlib.crc32(data):08x}"
+        builder.add(0, Listed(path, path, len(data), MTIME_NS, tag))
+    return builder.build()
+
+
+def memory_file(name: str, data: bytes) -> int:
+    number = os.memfd_create(name)
+    os.truncate(number, len(data))
+    os.pwrite(number, data, 0)
+    return number
+
+
+class FakeLoan:
+    """A block in a memfd, with a trailer behind its data as the store's have."""
+
+    def __init__(self, agent: "FakeAgent", data: bytes, said: int | None = None) -> None:
+        self._file = memory_file("block", data + b"trailer")
+        self.length = said or len(data)
+        self._agent = agent
+        agent.lent += 1
+
+    def fileno(self) -> int:
+        return self._file
+
+    def release(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+            self._agent.lent -= 1
+
+
+class FakeAgent:
+    """Serves every door that is opened at `path` from files in memory."""
+
+    dataset = "models"
+
+    def __init__(
+        self,
+        path: Path,
+        files: Mapping[str, bytes],
+        *,
+        block_size: int = MIB,
+        budget: int = 64 * MIB,
+        deadline: float = 20.0,
+    ) -> None:
+        self.path = path
+        self.block_size = block_size
+        self.budget = budget
+        self.deadline = deadline
+        self.lent = 0
+        self.doors = 0
+        self.asked: Counter[tuple[str, int]] = Counter()
+        """(path, index) -> times."""
+        self.errors: dict[str, Exception] = {}
+        """Path -> what asking for it raises."""
+        self.lying: set[str] = set()
+        """Paths whose blocks are said to be longer than their files."""
+        self.stalled: set[str] = set()
+        """Paths whose blocks do not come until the path is taken out."""
+        self._data: dict[str, dict[str, bytes]] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+        self._head = ""
+        self._moved = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.show(files)
+        self.start()
+
+    # --- the source -------------------------------------------------------------------------
+
+    async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
+        while True:
+            moved, head = self._moved, self._head
+            file = memory_file("snapshot", bytes(self._snapshots[head].data))
+            try:
+                yield head, file
+            finally:
+                os.close(file)
+            await moved.wait()
+
+    async def block(self, snapshot: str, row: int, index: int) -> FakeLoan:
+        path = self._snapshots[snapshot].path(row)
+        self.asked[path, index] += 1
+        while path in self.stalled:
+            await asyncio.sleep(0.02)
+        if path in self.errors:
+            raise self.errors[path]
+        start = index * self.block_size
+        data = self._data[snapshot][path][start : start + self.block_size]
+        return FakeLoan(self, data, said=len(data) + 1 if path in self.lying else None)
+
+    # --- for tests --------------------------------------------------------------------------
+
+    def show(self, files: Mapping[str, bytes], *, tags: Mapping[str, str] | None = None) -> str:
+        """Make these files the head; gives the snapshot's id."""
+        snapshot = Snapshot(snapshot_of(files, tags=tags))
+        self._snapshots[snapshot.id] = snapshot
+        self._data[snapshot.id] = dict(files)
+        self._head = snapshot.id
+        moved, self._moved = self._moved, asyncio.Event()
+        if hasattr(self, "_loop"):
+            self._loop.call_soon_threadsafe(moved.set)
+        return snapshot.id
+
+    def start(self) -> None:
+        """Open for doors."""
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.path.unlink(missing_ok=True)
+        self._listener.bind(str(self.path))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="fake agent")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close every door and take no more."""
+        self._loop.call_soon_threadsafe(self._main.cancel)
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._main = self._loop.create_task(self._accept())
+        try:
+            self._loop.run_until_complete(self._main)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self._listener.close()
+            for task in self._tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _accept(self) -> None:
+        while True:
+            sock, _ = await self._loop.sock_accept(self._listener)
+            self.doors += 1
+            door = Door(self, deadline=self.deadline)
+            self._tasks.add(self._loop.create_task(door.serve(sock)))
+
+
+def fail(message: str, kind: type[MeshcacheError]) -> MeshcacheError:
+    return kind(message)

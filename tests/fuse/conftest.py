@@ -1,0 +1,42 @@
+"""Mounts for the tests of this folder."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fuse.agent import FakeAgent
+from tests.fuse.mounts import Keeping
+
+Mount = Callable[..., tuple[FakeAgent, Keeping]]
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """Mounts files: ``agent, keeping = mount({"a/b": b"..."})``."""
+    if os.getuid() or not Path("/dev/fuse").exists() or shutil.which("fusermount3") is None:
+        pytest.skip("needs root, /dev/fuse and fusermount3")
+    agents: list[FakeAgent] = []
+    keepers: list[Keeping] = []
+
+    def make(files: Mapping[str, bytes], **options: Any) -> tuple[FakeAgent, Keeping]:
+        number = len(agents)
+        tmp_path.chmod(0o755)
+        agent = FakeAgent(tmp_path / f"door{number}", files, **options)
+        agents.append(agent)
+        mountpoint = tmp_path / f"mount {number}"  # with a space: mountinfo escapes it
+        mountpoint.mkdir()
+        keeping = Keeping(agent.path, mountpoint, tmp_path / f"log{number}")
+        keepers.append(keeping)
+        assert keeping.ready, keeping.log
+        return agent, keeping
+
+    yield make
+    for keeping in keepers:
+        keeping.close()
+    for agent in agents:
+        agent.stop()
+        assert agent.lent == 0

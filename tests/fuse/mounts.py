@@ -1,0 +1,106 @@
+"""Real mounts for tests, and readers that cannot hang the test.
+
+The test's process serves blocks, so it never touches a mount itself: whatever reads one is a
+process of its own, with a limit of time.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from meshcache.fuse.mountinfo import mount_at
+from meshcache.fuse.mountpoint import abort, detach
+
+LIMIT = 30.0
+"""Seconds that a reader may take."""
+
+
+class Keeping:
+    """A keeper's process and its mount."""
+
+    def __init__(self, door: Path, mountpoint: Path, log: Path, *more: str) -> None:
+        self.mountpoint = mountpoint
+        self.log_path = log
+        self._log: IO[bytes] = log.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fuse.keeping", str(door), str(mountpoint), *more],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+        )
+        assert self.process.stdout is not None
+        self.ready = self.process.stdout.readline() == b"ready\n"
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    @property
+    def worker(self) -> int:
+        """The worker's process id."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        (child,) = children.split()
+        return int(child)
+
+    def close(self) -> None:
+        """End it by force, whatever state it is in."""
+        mounted = mount_at(self.mountpoint)
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if mount_at(self.mountpoint) is not None:
+            detach(self.mountpoint)
+            if mounted is not None:
+                abort(mounted)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()
+
+
+def outside(code: str, *arguments: object, limit: float = LIMIT, uid: int | None = None) -> str:
+    """Run Python `code` (with `sys`, `os`, `time` imported) in a process of its own; gives what it
+    printed, without the last newline."""
+    started = start(code, *arguments, uid=uid)
+    try:
+        output, errors = started.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        raise
+    assert started.returncode == 0, errors
+    return output.rstrip("\n")
+
+
+def start(code: str, *arguments: object, uid: int | None = None) -> "subprocess.Popen[str]":
+    """The same, without waiting."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", f"import errno, os, sys, time\n{code}"]
+        + [str(argument) for argument in arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        user=uid,
+        group=uid,
+        extra_groups=None if uid is None else [],
+    )
+
+
+def errno_name(code: str, *arguments: object, uid: int | None = None) -> str:
+    """The name of the errno that `code` fails with, or ``ok``."""
+    indented = "\n".join(f"  {line}" for line in code.splitlines())
+    return outside(
+        f"try:\n{indented}\nexcept OSError as error:\n  print(errno.errorcode[error.errno])\n"
+        "else:\n  print('ok')",
+        *arguments,
+        uid=uid,
+    )
+
+
+def drop_page_cache() -> None:
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3")
