@@ -32,7 +32,8 @@ _BLOCK_ID = re.compile(r"([0-9a-f]{64})-(\d{1,9})-(\d{1,12})")
 class BlockId(msgspec.Struct, frozen=True, order=True):
     """The name of a block, the same on every member: ``<version id in hex>-<block size>-<index>``.
 
-    The block size is part of the name: two datasets may cut the same file differently.
+    The block size is part of the name: two datasets may cut the same file differently. (A snapshot
+    is one block, however large; the limits below are those of datasets.)
     """
 
     version: bytes
@@ -53,8 +54,7 @@ class BlockId(msgspec.Struct, frozen=True, order=True):
         match = _BLOCK_ID.fullmatch(text)
         if match is None:
             raise InvalidInput(f"{text!r} is not a block id")
-        block_size = check_block_size(int(match[2]))
-        return cls(bytes.fromhex(match[1]), block_size, int(match[3]))
+        return cls(bytes.fromhex(match[1]), int(match[2]), int(match[3]))
 
 
 class FileVersion(msgspec.Struct, frozen=True, dict=True):

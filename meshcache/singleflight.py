@@ -60,6 +60,11 @@ class SingleFlight(Generic[K, V]):
         flight.waiters += 1
         try:
             await asyncio.wait((flight.task,))  # unlike awaiting it, this does not cancel it
+            if flight.task.cancelled():
+                # Nobody cancelled this waiter: it must get an error that it can see.
+                raise RuntimeError(f"the work for {key} was cancelled from within")
+            result = flight.task.result()
+            return self._take(result) if self._take else result
         finally:
             flight.waiters -= 1
             if flight.waiters == 0:
@@ -67,25 +72,19 @@ class SingleFlight(Generic[K, V]):
 
     def _leave(self, key: K, flight: _Flight[V]) -> None:
         """The last waiter is gone."""
-        task = flight.task
-        if not task.done():
+        if not flight.task.done():
             self._land(key, flight)
-            task.cancel()
+            flight.task.cancel()
         if self._discard is not None:
-            discard = self._discard
-            # A task that ended before its cancellation arrived has a result that nobody took.
-            task.add_done_callback(lambda task: _discard_result(task, discard))
-        if flight.task.cancelled():
-            # Nobody cancelled this waiter: it must get an error that it can see.
-            raise RuntimeError(f"the work for {key} was cancelled from within")
-        return flight.task.result()
+            # Also for a task that ended before its cancellation arrived.
+            flight.task.add_done_callback(partial(_discard_result, self._discard))
 
     def _land(self, key: K, flight: _Flight[V], _: object = None) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
 
-def _discard_result(task: "asyncio.Task[V]", discard: Callable[[V], None]) -> None:
+def _discard_result(discard: Callable[[V], None], task: "asyncio.Task[V]") -> None:
     if not task.cancelled() and task.exception() is None:
         discard(task.result())
 

@@ -1,0 +1,112 @@
+"""The application: who may ask what, and what an error looks like.
+
+Over TCP each request must prove the mesh key, but for health and metrics; the files of a dataset
+may also be read with that dataset's token, or by anybody with ``--open-reads``. On the Unix socket
+the file's permissions have decided already.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from meshcache.agent.api import blocks, datasets, files, health, members, work
+from meshcache.agent.auth import ANSWER_HEADER, bearer
+from meshcache.agent.node import NODE, Node
+from meshcache.agent.statuses import body_of, status_of
+from meshcache.errors import MeshcacheError, NotFound
+
+log = structlog.get_logger()
+
+MAX_BODY = 1 << 20
+"""Bytes of a request's body. The largest, a dataset's record, has 4 KiB."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_NONCE: web.RequestKey[str] = web.RequestKey("nonce", str)
+
+
+def build_app(node: Node, *, trusted: bool) -> web.Application:
+    """The routes over the node's parts.
+
+    Args:
+        trusted: whoever can connect may do anything: the Unix socket.
+    """
+    middlewares = [_errors] if trusted else [_errors, _proof]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
+    app[NODE] = node
+    for module in (health, members, datasets, files, blocks, work):
+        app.add_routes(module.routes)
+    if not trusted:
+        app.on_response_prepare.append(_prove_answer)
+    return app
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except MeshcacheError as error:
+        return _error_answer(error)
+    except web.HTTPNotFound:
+        return _error_answer(NotFound(f"no route {request.path}"))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        body = {"error": "CallerError", "message": error.reason}
+        return web.Response(
+            body=msgspec.json.encode(body), status=error.status, content_type="application/json"
+        )
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception:
+        log.exception("a route failed", method=request.method, path=request.path)
+        return _error_answer(MeshcacheError("the agent failed: see its log"))
+
+
+def _error_answer(error: MeshcacheError) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body_of(error)),
+        status=status_of(error),
+        content_type="application/json",
+    )
+
+
+@web.middleware
+async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
+    node = request.app[NODE]
+    if request.path in health.OPEN_ROUTES:
+        return await handler(request)
+    authorization = request.headers.get("Authorization")
+    if request.match_info.route.name == files.ROUTE_NAME:
+        token = bearer(authorization)
+        if token is not None:
+            dataset = request.match_info["name"]
+            node.keys.check_token(token, request.method, dataset, time.time())
+            return await handler(request)
+        if node.config.open_reads and authorization is None:
+            return await handler(request)
+    request[_NONCE] = node.verifier.check(
+        request.method,
+        request.raw_path,
+        request.headers.get("Range", ""),
+        await request.read(),
+        authorization,
+    )
+    return await handler(request)
+
+
+async def _prove_answer(request: web.Request, response: web.StreamResponse) -> None:
+    nonce = request.get(_NONCE)
+    if nonce is None:
+        return
+    body = None
+    if isinstance(response, web.Response):
+        body = response.body if isinstance(response.body, bytes) else b""
+    keys = request.app[NODE].keys
+    response.headers[ANSWER_HEADER] = keys.prove_answer(
+        nonce, response.status, response.headers, body
+    )

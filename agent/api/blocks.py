@@ -1,0 +1,64 @@
+"""Blocks, for peers: the path that the data of the mesh takes."""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from blake3 import blake3
+
+from meshcache.agent.api.ranges import Part, byte_range
+from meshcache.agent.auth import CHECKSUMS_HEADER
+from meshcache.agent.node import NODE
+from meshcache.agent.peers import parse_block_target
+from meshcache.reader import Wanted
+from meshcache.store import Held
+
+routes = web.RouteTableDef()
+
+WRITE_SIZE = 1 << 20
+"""Bytes handed to the transport at a time: a slice of the mapping, not a copy."""
+
+
+def _wanted(request: web.Request) -> Wanted:
+    query = dict(parse_qsl(request.rel_url.raw_query_string, True, errors="surrogateescape"))
+    return parse_block_target(request.match_info["id"], query)
+
+
+@routes.get("/v1/blocks/{id}")
+async def get_block(request: web.Request) -> web.StreamResponse:
+    """A block: its data, then the checksum of each piece, as it lies in the store.
+
+    ``Cache-Control: only-if-cached`` (RFC 9111, 5.2.1.7) asks only for what is held; else what is
+    missing is filled from the origin, for the asker takes this member for the block's owner.
+    """
+    only_if_held = "only-if-cached" in request.headers.get("Cache-Control", "")
+    wanted = _wanted(request)
+    held = await request.app[NODE].reader.fill(wanted, only_if_held=only_if_held)
+    with held, request.app[NODE].served.sending(held.length):
+        whole = held.length + len(held.checksums)
+        part = byte_range(request, whole)
+        response = web.StreamResponse(status=part.status, headers=part.headers)
+        response.headers["Content-Type"] = "application/octet-stream"
+        response.headers["ETag"] = f'"{held.id}"'
+        response.headers[CHECKSUMS_HEADER] = blake3(held.checksums).hexdigest()
+        response.content_length = len(part)
+        await response.prepare(request)
+        for chunk in _chunks(held, part):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+
+def _chunks(held: Held, part: Part) -> Iterator[memoryview]:
+    for data, offset in ((held.view, 0), (memoryview(held.checksums), held.length)):
+        first = max(part.start - offset, 0)
+        last = min(part.stop - offset, len(data))
+        for start in range(first, last, WRITE_SIZE):
+            yield data[start : min(start + WRITE_SIZE, last)]
+
+
+@routes.post("/v1/blocks/{id}")
+async def fill_block(request: web.Request) -> web.Response:
+    """Fill the block here, and send nothing back: what a load asks of each owner."""
+    (await request.app[NODE].reader.fill(_wanted(request))).release()
+    return web.Response(status=204)

@@ -1,0 +1,79 @@
+"""What an agent does for its own node's users: loads, mounts, tokens."""
+
+import time
+
+import msgspec
+from aiohttp import web
+
+from meshcache.agent.api.answers import body, json
+from meshcache.agent.node import NODE
+from meshcache.errors import InvalidInput
+
+routes = web.RouteTableDef()
+
+MAX_TOKEN_TTL = 366 * 86400.0
+"""Seconds. A token cannot be taken back before the mesh key changes."""
+
+
+class NewLoad(msgspec.Struct, forbid_unknown_fields=True):
+    dataset: str
+    paths: list[str] = []
+
+
+class NewMount(msgspec.Struct, forbid_unknown_fields=True):
+    dataset: str
+    mountpoint: str
+    pid: int
+
+
+class NewToken(msgspec.Struct, forbid_unknown_fields=True):
+    dataset: str
+    ttl: float
+    """Seconds."""
+
+
+@routes.post("/v1/loads")
+async def start_load(request: web.Request) -> web.Response:
+    new = await body(request, NewLoad)
+    return json(await request.app[NODE].loads.start(new.dataset, new.paths), status=201)
+
+
+@routes.get("/v1/loads")
+async def all_loads(request: web.Request) -> web.Response:
+    return json(request.app[NODE].loads.all())
+
+
+@routes.get("/v1/loads/{id}")
+async def show_load(request: web.Request) -> web.Response:
+    return json(request.app[NODE].loads.get(request.match_info["id"]))
+
+
+@routes.post("/v1/mounts")
+async def add_mount(request: web.Request) -> web.Response:
+    new = await body(request, NewMount)
+    mount = await request.app[NODE].mounts.add(new.dataset, new.mountpoint, new.pid)
+    return json(mount, status=201)
+
+
+@routes.get("/v1/mounts")
+async def all_mounts(request: web.Request) -> web.Response:
+    return json(request.app[NODE].mounts.all())
+
+
+@routes.delete("/v1/mounts/{id}")
+async def drop_mount(request: web.Request) -> web.Response:
+    await request.app[NODE].mounts.drop(request.match_info["id"])
+    return web.Response(status=204)
+
+
+@routes.post("/v1/tokens")
+async def make_token(request: web.Request) -> web.Response:
+    new = await body(request, NewToken)
+    node = request.app[NODE]
+    node.catalog.get(new.dataset)
+    if not 0 < new.ttl <= MAX_TOKEN_TTL:
+        raise InvalidInput("a token lasts from one second to a year")
+    expires = time.time() + new.ttl
+    return json(
+        {"token": node.keys.mint_token(new.dataset, expires), "expires": expires}, status=201
+    )

@@ -1,0 +1,205 @@
+"""The datasets of the mesh: their records, their heads, and how a head comes to be.
+
+Records live in gossip's replicated map, so every member knows every dataset. A head is made by
+whichever member is asked to create or refresh: it lists the origins, keeps the snapshot in its
+store, and only then publishes the head. A listing that fails publishes nothing.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from meshcache.agent.origins import Origins
+from meshcache.agent.snapshots import OpenSnapshot, Snapshots
+from meshcache.dataset import MAX_RECORD, Dataset, Head
+from meshcache.errors import (
+    DatasetBusy,
+    DatasetExists,
+    DatasetNotFound,
+    InvalidInput,
+    MeshcacheError,
+    OriginError,
+    OriginUnreachable,
+)
+from meshcache.gossip import ABSENT, EntryTooLarge, Gossip, MapConflict
+from meshcache.origin import Origin
+from meshcache.snapshot import Builder, Skipped
+
+log = structlog.get_logger()
+
+DATASETS = "datasets"
+HEADS = "heads"
+
+_dataset_decoder = msgspec.msgpack.Decoder(Dataset)
+_head_decoder = msgspec.msgpack.Decoder(Head)
+
+
+class Catalog:
+    """What datasets there are, and the snapshot each shows."""
+
+    def __init__(
+        self,
+        gossip: Gossip,
+        snapshots: Snapshots,
+        origins: Origins,
+        *,
+        member: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`member` is this agent's name: it stands in the heads that it publishes."""
+        self._map = gossip.map
+        self._snapshots = snapshots
+        self._origins = origins
+        self._member = member
+        self._now = now
+        self.skipped: dict[str, Skipped] = {}
+        """Dataset name -> the keys that its last listing by this member skipped."""
+        self._listing: dict[str, asyncio.Lock] = {}
+
+    def names(self) -> list[str]:
+        """The names of all datasets, sorted."""
+        return sorted(self._map.items(DATASETS))
+
+    def get(self, name: str) -> Dataset:
+        """A dataset's record.
+
+        Raises:
+            DatasetNotFound: there is none of that name, or one this version cannot read.
+        """
+        entry = self._map.get(DATASETS, name)
+        if entry is None:
+            raise DatasetNotFound(f"no dataset {name!r}: see `meshcache dataset list`")
+        try:
+            return _dataset_decoder.decode(entry.value)
+        except (msgspec.MsgspecError, InvalidInput) as error:
+            raise DatasetNotFound(
+                f"the record of dataset {name!r} cannot be read: {error}"
+            ) from error
+
+    def head(self, name: str) -> Head | None:
+        """The dataset's head; None until its first listing is known here."""
+        entry = self._map.get(HEADS, name)
+        if entry is None:
+            return None
+        try:
+            head = _head_decoder.decode(entry.value)
+        except msgspec.MsgspecError:
+            return None
+        return head if head.dataset_uid == self.get(name).uid else None
+
+    async def create(self, spec: Dataset) -> Dataset:
+        """Make a dataset: list it first, so that a wrong URL or credential leaves nothing behind.
+
+        Raises:
+            DatasetExists: there is one of that name.
+            InvalidInput: the record is too large, or a URL or option is wrong.
+            OriginError: an origin could not be listed.
+        """
+        if self._map.get(DATASETS, spec.name) is not None:
+            raise DatasetExists(f"dataset {spec.name!r} exists already: delete it first")
+        uid = secrets.token_hex(8)
+        dataset = msgspec.structs.replace(spec, uid=uid, created=self._now())
+        record = msgspec.msgpack.encode(dataset)
+        if len(record) > MAX_RECORD:
+            raise InvalidInput(
+                f"the record of dataset {spec.name!r} takes {len(record)} bytes, and may take "
+                f"{MAX_RECORD}: give it fewer or shorter options"
+            )
+        origins = self._origins.open_unkept(dataset)
+        try:
+            head = await self._list(dataset, origins)
+        finally:
+            for origin in origins:
+                await origin.close()
+        try:
+            self._map.put(DATASETS, spec.name, record, expect=ABSENT)
+        except MapConflict as error:
+            raise DatasetExists(f"dataset {spec.name!r} was created meanwhile") from error
+        except EntryTooLarge as error:
+            raise InvalidInput(str(error)) from error
+        self._map.put(HEADS, spec.name, msgspec.msgpack.encode(head))
+        log.info("dataset created", dataset=spec.name, files=head.files, bytes=head.bytes)
+        return dataset
+
+    async def refresh(self, name: str) -> Head:
+        """List the origins anew and show what is there now; unchanged files keep their bytes.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+            OriginError: an origin could not be listed; the old head stays.
+            DatasetBusy: the dataset was replaced meanwhile.
+        """
+        async with self._listing.setdefault(name, asyncio.Lock()):
+            dataset = self.get(name)
+            head = await self._list(dataset, self._origins.of(dataset))
+            if self.get(name).uid != dataset.uid:
+                raise DatasetBusy(f"dataset {name!r} was replaced while it was listed")
+            self._map.put(HEADS, name, msgspec.msgpack.encode(head))
+            log.info("dataset listed", dataset=name, files=head.files, snapshot=head.snapshot[:12])
+            return head
+
+    async def delete(self, name: str) -> None:
+        """Forget a dataset everywhere; its blocks leave the stores as others need the room.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+        """
+        dataset = self.get(name)
+        self._map.delete(HEADS, name)
+        self._map.delete(DATASETS, name)
+        await self._origins.forget(dataset.uid)
+        log.info("dataset deleted", dataset=name)
+
+    async def _list(self, dataset: Dataset, origins: list[Origin]) -> Head:
+        builder = Builder(
+            (mount.path, origin.identity)
+            for mount, origin in zip(dataset.mounts, origins, strict=True)
+        )
+        for index, origin in enumerate(origins):
+            async for listed in origin.list():
+                builder.add(index, listed)
+        data = await asyncio.to_thread(builder.build)
+        snapshot = (await self._snapshots.keep(data)).snapshot
+        self.skipped[dataset.name] = builder.skipped
+        return Head(
+            dataset_uid=dataset.uid,
+            snapshot=snapshot.id,
+            snapshot_size=len(data),
+            files=snapshot.files,
+            bytes=snapshot.bytes,
+            skipped=builder.skipped.count,
+            listed=self._now(),
+            lister=self._member,
+        )
+
+    async def open(self, name: str) -> tuple[Dataset, OpenSnapshot]:
+        """A dataset and the snapshot it shows, listed anew if no member holds it any more.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+            OriginError: the snapshot is nowhere, and the origin cannot be listed.
+        """
+        dataset = self.get(name)
+        head = self.head(name)
+        if head is not None:
+            try:
+                return dataset, await self._snapshots.open(name, head)
+            except OriginUnreachable:
+                log.warning("snapshot is held nowhere, listing anew", dataset=name)
+        head = await self.refresh(name)
+        return dataset, await self._snapshots.open(name, head)
+
+    async def warm(self, name: str) -> None:
+        """Have a new head's snapshot here before anybody asks for it."""
+        try:
+            head = self.head(name)
+            if head is not None:
+                await self._snapshots.open(name, head)
+        except (OriginError, DatasetNotFound):
+            pass
+        except MeshcacheError as error:
+            log.warning("snapshot not fetched", dataset=name, error=str(error))

@@ -1,0 +1,331 @@
+"""The agent's life: put the parts together, serve until told to end, leave nothing behind."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import resource
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from meshcache import __version__
+from meshcache.agent.address import HostPort
+from meshcache.agent.api import build_app
+from meshcache.agent.auth import Keys, Verifier
+from meshcache.agent.catalog import DATASETS, HEADS, Catalog
+from meshcache.agent.config import AgentConfig
+from meshcache.agent.loads import Loads
+from meshcache.agent.mesh import MeshView, tags_of
+from meshcache.agent.mounts import Mounts
+from meshcache.agent.node import Node
+from meshcache.agent.origins import Origins
+from meshcache.agent.peers import PeerClient
+from meshcache.agent.snapshots import SnapshotOrigin, Snapshots, snapshot_block
+from meshcache.budget import Budget, memory_limit
+from meshcache.errors import EnvironmentUnfit
+from meshcache.gossip import Event, Gossip, GossipConfig, MapChanged
+from meshcache.origin import Origin
+from meshcache.prefetch import Prefetcher
+from meshcache.reader import Reader
+from meshcache.secrets import SecretSource
+from meshcache.store import Store
+from meshcache.tasks import TaskSet
+from meshcache.units import MIB, format_size
+
+log = structlog.get_logger()
+
+END_WITHIN = 4.5
+"""Seconds that an ordered end may take; SIGTERM promises 5 in all."""
+
+JOIN_WITHIN = 3.0
+"""Seconds that the ready line waits for the mesh that was to be joined."""
+
+SNAPSHOT_KEEPERS = 3
+"""Members, by rank, that fetch a new snapshot before anybody asks: it outlives its lister."""
+
+_MEMORY_SHARE = 0.25
+_MIN_BUDGET = 64 * MIB
+
+
+def run(config: AgentConfig) -> int:
+    """Run an agent until SIGTERM or SIGINT. Blocks.
+
+    Returns:
+        The exit code: 0.
+
+    Raises:
+        MeshcacheError: it could not start; nothing is left behind.
+    """
+    uvloop.run(_serve(config))
+    return 0
+
+
+async def _serve(config: AgentConfig) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        node = await start(config, stack)
+        node.ready = True
+        sys.stdout.write(_ready_line(node) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+        node.ready = False
+        log.info("leaving", name=node.name)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_WITHIN):
+                if not config.keep_mounts:
+                    await node.mounts.unmount_all()
+                await node.gossip.leave()
+                await stack.aclose()
+
+
+def _ready_line(node: Node) -> str:
+    alive = sum(peer.state == "alive" for peer in node.mesh.peers())
+    mesh = f"a mesh of {alive}" if alive > 1 else "a mesh of one"
+    if node.config.join and alive == 1:
+        mesh += " (no seed answers yet; still trying)"
+    return (
+        f"meshcache agent {node.name} is ready: http {node.address}, gossip "
+        f"{node.gossip.me.address}, socket {node.config.socket}, "
+        f"cache {node.config.cache_dir} ({format_size(node.store.quota)}), {mesh}"
+    )
+
+
+async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
+    """Start every part; the stack ends them in the opposite order.
+
+    Raises:
+        MeshcacheError: a part could not start. What had started ends with the stack.
+    """
+    _raise_descriptor_limit()
+    store = await asyncio.to_thread(_open_store, config)
+    stack.callback(store.close)
+    key = config.mesh_key(lambda line: log.warning(line))
+    listening = _listen(config.listen)
+    stack.callback(listening.close)
+    bound = HostPort(config.listen.host, listening.getsockname()[1])
+    address = str(await asyncio.to_thread(config.advertised, bound))
+
+    tasks = TaskSet(
+        on_error=lambda name, error: log.error("task failed", task=name, exc_info=error)
+    )
+    stack.push_async_callback(tasks.close)
+    keys = Keys(key)
+    client = PeerClient(keys)
+    await client.start()
+    stack.push_async_callback(client.close)
+
+    gossip = Gossip(_gossip_config(config, key, store, address))
+    stack.push_async_callback(gossip.close)
+    await gossip.start()
+
+    mesh = MeshView(gossip, store.store_id, client)
+    budget = Budget(max(_MIN_BUDGET, int(memory_limit() * _MEMORY_SHARE)))
+    secrets = SecretSource(
+        roots=config.secret_roots, env=config.secret_envs, file_roots=config.file_roots
+    )
+    parts = _Parts(mesh)
+    origins = Origins(secrets, lambda name: parts.catalog.get(name), parts.snapshot_origin)
+    stack.push_async_callback(origins.close)
+    reader = Reader(store, mesh, origins.for_block, budget)
+    prefetcher = Prefetcher(reader)
+    stack.push_async_callback(prefetcher.close)
+    snapshots = Snapshots(store, reader)
+    stack.callback(snapshots.close)
+    parts.catalog = catalog = Catalog(gossip, snapshots, origins, member=config.name)
+    mounts = Mounts(catalog, reader, prefetcher, store, folder=config.socket.parent / "doors")
+    stack.push_async_callback(mounts.close)
+    node = Node(
+        config=config,
+        name=config.name,
+        address=address,
+        keys=keys,
+        verifier=Verifier(keys, time.time),
+        store=store,
+        gossip=gossip,
+        mesh=mesh,
+        client=client,
+        reader=reader,
+        prefetcher=prefetcher,
+        snapshots=snapshots,
+        catalog=catalog,
+        loads=Loads(catalog, reader, mesh, tasks),
+        mounts=mounts,
+    )
+    stack.callback(gossip.subscribe(_Watcher(node, tasks).on_event))
+    await stack.enter_async_context(_serving(build_app(node, trusted=False), listening))
+    control = _listen_unix(config.socket)
+    stack.callback(_remove_socket, config.socket)
+    await stack.enter_async_context(_serving(build_app(node, trusted=True), control))
+    if config.join:
+        await gossip.wait_joined(JOIN_WITHIN)
+    mesh.rebuild()
+    return node
+
+
+class _Parts:
+    """What ties the knot between the origins and the catalog that knows of them."""
+
+    catalog: Catalog
+
+    def __init__(self, mesh: MeshView) -> None:
+        self._mesh = mesh
+
+    def snapshot_origin(self, dataset: str) -> Origin:
+        def candidates() -> list[str]:
+            head = self.catalog.head(dataset)
+            lister = head.lister if head else ""
+            living = sorted(self._mesh.living(), key=lambda peer: peer.name != lister)
+            return [peer.store_id for peer in living]
+
+        return SnapshotOrigin(dataset, self._mesh, candidates)
+
+
+class _Watcher:
+    """Follows gossip's events for the parts that act on them."""
+
+    def __init__(self, node: Node, tasks: TaskSet) -> None:
+        self._node = node
+        self._tasks = tasks
+
+    def on_event(self, event: Event) -> None:
+        if not isinstance(event, MapChanged):
+            self._node.mesh.rebuild()
+        elif event.namespace in (DATASETS, HEADS):
+            name = event.key
+            self._tasks.start(self._follow(name), name=f"follow dataset {name}")
+
+    async def _follow(self, name: str) -> None:
+        node = self._node
+        head = node.catalog.head(name) if name in node.catalog.names() else None
+        if head is not None:
+            block = snapshot_block(head.snapshot, head.snapshot_size)
+            keeps = node.store.store_id in node.mesh.owners(block.id, SNAPSHOT_KEEPERS)
+            if keeps or node.mounts.shows(name):
+                await node.catalog.warm(name)
+        await node.mounts.head_changed(name)
+        node.snapshots.retain(self._used())
+
+    def _used(self) -> set[str]:
+        node = self._node
+        heads = (node.catalog.head(name) for name in node.catalog.names())
+        return {head.snapshot for head in heads if head} | node.mounts.snapshots()
+
+
+def _open_store(config: AgentConfig) -> Store:
+    return Store.open(config.cache_dir, config.cache_size)
+
+
+def _gossip_config(config: AgentConfig, key: bytes, store: Store, address: str) -> GossipConfig:
+    advertise = HostPort.parse(address).host
+    return GossipConfig(
+        name=config.name,
+        bind=(config.gossip.host, config.gossip.port),
+        advertise=(advertise, 0) if config.gossip.everywhere else None,
+        seeds=[str(seed) for seed in config.join],
+        key=key,
+        role="full",
+        tags=tags_of(
+            store_id=store.store_id,
+            address=address,
+            role=config.role,
+            zone=config.zone,
+            capacity=store.quota,
+            created=store.created,
+            version=__version__,
+        ),
+    )
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _listen(where: HostPort) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind)
+    except OSError as error:
+        raise EnvironmentUnfit(f"cannot listen on {where}: {error.strerror}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(1024)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise EnvironmentUnfit(
+                f"port {where.port} on {where.host} is taken: give another by --listen HOST:PORT"
+            ) from error
+        raise EnvironmentUnfit(f"cannot listen on {where}: {error.strerror}") from error
+    return listening
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    """The control socket. Its permissions are the access control, so it is made with the right
+    ones: between bind and chmod a stranger could connect."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_stale(path)
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)
+        try:
+            control.bind(str(path))
+        finally:
+            os.umask(mask)
+        control.listen(256)
+        control.setblocking(False)
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"cannot make the socket {path}: {error.strerror or error}; give another by --socket"
+        ) from error
+    return control
+
+
+def _clear_stale(path: Path) -> None:
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise EnvironmentUnfit(f"{path} is there and is no socket: give another by --socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise EnvironmentUnfit(f"another agent listens on {path}: give this one its own --socket")
+
+
+def _remove_socket(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
+    runner = web.AppRunner(
+        app, handle_signals=False, access_log=None, shutdown_timeout=1.0, keepalive_timeout=75
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening, backlog=1024).start()
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,190 @@
+"""The mesh as the reader sees it: who owns a block, and how to have it from them.
+
+Rebuilt when the members change, so that asking costs one vectorised ranking and nothing else.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from meshcache.agent.peers import PeerClient
+from meshcache.block import BlockId
+from meshcache.errors import PeerUnreachable
+from meshcache.gossip import Gossip, Member
+from meshcache.placement import Candidate, Placement
+from meshcache.reader import Wanted
+
+SETTLED_AFTER = 600.0
+"""Seconds after which a store counts as filled by its share of reads. Younger ones are left out
+of the *previous* owners, who are asked before the origin."""
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A member as other members' agents need it: what its tags say, read once."""
+
+    uid: str
+    name: str
+    state: str
+    role: str
+    zone: str
+    store_id: str
+    address: str
+    """host:port of its HTTP server."""
+    gossip: str
+    """host:port of its gossip."""
+    capacity: int
+    """Bytes of its store's quota."""
+    store_created: float
+    """Seconds since 1970."""
+    version: str
+    incarnation: int
+    since: float
+    """When this member learned of the state, seconds since 1970."""
+
+
+def tags_of(
+    *,
+    store_id: str,
+    address: str,
+    role: str,
+    zone: str,
+    capacity: int,
+    created: float,
+    version: str,
+) -> dict[str, str]:
+    """What an agent says of itself by gossip."""
+    return {
+        "store": store_id,
+        "http": address,
+        "role": role,
+        "zone": zone,
+        "capacity": str(capacity),
+        "created": str(int(created)),
+        "version": version,
+    }
+
+
+def peer_of(member: Member) -> Peer:
+    """Read a member's tags; what a newer or broken agent left out reads as nothing."""
+    tags = member.tags
+    return Peer(
+        uid=member.uid,
+        name=member.name,
+        state=member.state,
+        role=tags.get("role", ""),
+        zone=tags.get("zone", ""),
+        store_id=tags.get("store", ""),
+        address=tags.get("http", ""),
+        gossip=member.address,
+        capacity=_number(tags.get("capacity")),
+        store_created=_number(tags.get("created")),
+        version=tags.get("version", ""),
+        incarnation=member.incarnation,
+        since=member.since,
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else 0
+
+
+class MeshView:
+    """Implements `meshcache.reader.Mesh` over gossip's members and HTTP."""
+
+    def __init__(
+        self,
+        gossip: Gossip,
+        me: str,
+        client: PeerClient,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`me` is this node's store id."""
+        self._gossip = gossip
+        self._client = client
+        self._me = me
+        self._now = now
+        self._rebuild_at = 0.0
+        self._by_store: dict[str, Peer] = {}
+        self._placement = Placement([])
+        self._settled = Placement([])
+        self.rebuild()
+
+    @property
+    def me(self) -> str:
+        return self._me
+
+    def peers(self) -> list[Peer]:
+        """All members that gossip knows, this one among them, sorted by name."""
+        peers = [peer_of(member) for member in self._gossip.members()]
+        return sorted(peers, key=lambda peer: (peer.name, peer.uid))
+
+    def living(self) -> list[Peer]:
+        """The other members that can be asked now."""
+        return [
+            peer
+            for store_id, peer in self._by_store.items()
+            if store_id != self._me and peer.state == "alive"
+        ]
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that the members which keep blocks for the mesh may keep together."""
+        return sum(peer.capacity for peer in self._owning())
+
+    def rebuild(self) -> None:
+        """Take the members as gossip has them now. Called at each change of membership."""
+        there = [peer for peer in self.peers() if peer.state in ("alive", "suspect")]
+        self._by_store = {peer.store_id: peer for peer in there if peer.store_id}
+        owning = self._owning()
+        self._placement = Placement([_candidate(peer) for peer in owning])
+        now = self._now()
+        young = [p for p in owning if now - p.store_created < SETTLED_AFTER]
+        self._settled = Placement([_candidate(p) for p in owning if p not in young])
+        self._rebuild_at = min(
+            (peer.store_created + SETTLED_AFTER for peer in young), default=float("inf")
+        )
+        self._client.keep_only({p.store_id for p in there if p.state == "alive"})
+
+    def _owning(self) -> list[Peer]:
+        """The members that blocks are placed on: without a `cache` member, the guests."""
+        there = list(self._by_store.values())
+        return [peer for peer in there if peer.role == "cache"] or there
+
+    def owners(self, id: BlockId, count: int) -> Sequence[str]:
+        return self._living_of(self._placement, id, count)
+
+    def previous_owners(self, id: BlockId, count: int) -> Sequence[str]:
+        if self._now() >= self._rebuild_at:
+            self.rebuild()
+        return self._living_of(self._settled, id, count)
+
+    def _living_of(self, placement: Placement, id: BlockId, count: int) -> list[str]:
+        suspects = sum(peer.state != "alive" for peer in self._by_store.values())
+        ranked = placement.rank(id, count + suspects)
+        return [store for store in ranked if self._by_store[store].state == "alive"][:count]
+
+    async def fetch(
+        self, member: str, wanted: Wanted, into: memoryview, *, only_if_held: bool
+    ) -> bytes:
+        return await self._client.fetch(self._peer(member), wanted, into, only_if_held=only_if_held)
+
+    async def fill(self, member: str, wanted: Wanted) -> None:
+        """Have a member fill its own store with a block.
+
+        Raises:
+            PeerError: the member could not be reached, or failed.
+            OriginError: what the origin said to it.
+        """
+        await self._client.fill(self._peer(member), wanted)
+
+    def _peer(self, member: str) -> Peer:
+        peer = self._by_store.get(member)
+        if peer is None:
+            raise PeerUnreachable(f"member with store {member[:8]} is gone")
+        return peer
+
+
+def _candidate(peer: Peer) -> Candidate:
+    return Candidate(store_id=peer.store_id, weight=float(max(peer.capacity, 1)), zone=peer.zone)

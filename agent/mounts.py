@@ -1,0 +1,247 @@
+"""The mounts of this node: what the agent gives to each, and how they end with it.
+
+A mount is served by a worker process that talks to the agent over a door, a socket of that mount
+alone (`meshcache.fuse.door`). The keeper of the mount asks for a door over the control socket, and
+again when the agent was restarted.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from meshcache.agent.catalog import Catalog
+from meshcache.agent.snapshots import OpenSnapshot
+from meshcache.dataset import Dataset
+from meshcache.errors import (
+    EnvironmentUnfit,
+    MeshcacheError,
+    NotFound,
+    ObjectChanged,
+)
+from meshcache.fuse.door import Door
+from meshcache.fuse.mountpoint import is_mounted, unmount
+from meshcache.prefetch import Prefetcher
+from meshcache.reader import Reader, Wanted
+from meshcache.store import Held, Store
+from meshcache.tasks import TaskSet
+from meshcache.units import MIB
+
+log = structlog.get_logger()
+
+MAX_BUDGET = 1024 * MIB
+"""Bytes of blocks that one mount's worker may keep mapped. Mapped blocks are not evicted, so a
+worker gets no more than a quarter of the store."""
+
+CLAIM_WITHIN = 30.0
+"""Seconds in which a keeper must come to the door that it asked for."""
+
+
+class MountRecord(msgspec.Struct):
+    """A registered mount."""
+
+    id: str
+    dataset: str
+    mountpoint: str
+    pid: int
+    """The keeper's process, as its own pid namespace numbers it."""
+    door: str
+    """The Unix socket (SOCK_SEQPACKET) that serves it."""
+
+
+class _Source:
+    """What one mount may have (`meshcache.fuse.door.DoorSource`): one dataset, read-only."""
+
+    def __init__(self, dataset: Dataset, mounts: "Mounts") -> None:
+        self._record = dataset
+        self._mounts = mounts
+        self.shown: dict[str, OpenSnapshot] = {}
+        """The snapshots that the mount has shown; they stay open while it lives."""
+        self.moved = asyncio.Event()
+
+    @property
+    def dataset(self) -> str:
+        return self._record.name
+
+    @property
+    def block_size(self) -> int:
+        return self._record.block_size
+
+    @property
+    def budget(self) -> int:
+        return self._mounts.worker_budget
+
+    async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
+        current = ""
+        while True:
+            self.moved.clear()
+            try:
+                _, opened = await self._mounts.catalog.open(self.dataset)
+            except MeshcacheError as error:
+                # The mount goes on showing what it shows; a deleted dataset stays readable.
+                log.warning("no new head for a mount", dataset=self.dataset, error=str(error))
+            else:
+                if opened.snapshot.id != current:
+                    current = opened.snapshot.id
+                    self.shown[current] = opened
+                    yield current, opened.held.fileno()
+            await self.moved.wait()
+
+    async def block(self, snapshot: str, row: int, index: int) -> Held:
+        opened = self.shown.get(snapshot)
+        if opened is None:
+            # A worker may ask for what was shown before the agent was restarted.
+            raise ObjectChanged(f"snapshot {snapshot[:12]} is not open any more")
+        block = opened.snapshot.file(row).block(self.block_size, index)
+        wanted = Wanted(self.dataset, block)
+        self._mounts.prefetcher.touch(wanted)
+        return await self._mounts.reader.read(wanted)
+
+
+class Mounts:
+    """Registers mounts and serves their doors."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        reader: Reader,
+        prefetcher: Prefetcher,
+        store: Store,
+        *,
+        folder: Path,
+    ) -> None:
+        """`folder` is where the doors' sockets are made, for this user alone."""
+        self.catalog = catalog
+        self.reader = reader
+        self.prefetcher = prefetcher
+        self.worker_budget = min(MAX_BUDGET, store.quota // 4)
+        self._folder = folder
+        self._records: dict[str, MountRecord] = {}
+        self._sources: dict[str, _Source] = {}
+        self._tasks = TaskSet(on_error=self._on_error)
+
+    def all(self) -> list[MountRecord]:
+        """The registered mounts."""
+        return list(self._records.values())
+
+    def shows(self, dataset: str) -> bool:
+        """Whether a mount shows this dataset."""
+        return any(source.dataset == dataset for source in self._sources.values())
+
+    def snapshots(self) -> set[str]:
+        """The ids of all snapshots that mounts have shown."""
+        return {id for source in self._sources.values() for id in source.shown}
+
+    async def add(self, dataset: str, mountpoint: str, pid: int) -> MountRecord:
+        """Register a mount and open its door. A mount at the same mountpoint is replaced: its
+        keeper has come back for a new door.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+            OriginError: its snapshot cannot be had.
+            EnvironmentUnfit: the socket cannot be made.
+        """
+        record, opened = await self.catalog.open(dataset)
+        for old in [old for old in self.all() if old.mountpoint == mountpoint]:
+            self._forget(old.id)
+        id = secrets.token_hex(8)
+        door = self._folder / f"{id}.sock"
+        listening = self._listen(door)
+        source = _Source(record, self)
+        source.shown[opened.snapshot.id] = opened
+        mount = MountRecord(id, dataset, mountpoint, pid, str(door))
+        self._records[id] = mount
+        self._sources[id] = source
+        self._tasks.start(self._serve(mount, source, listening), name=f"mount {mountpoint}")
+        log.info("mount registered", dataset=dataset, mountpoint=mountpoint)
+        return mount
+
+    def _listen(self, path: Path) -> socket.socket:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+            listening.bind(str(path))
+            listening.listen(1)
+        except OSError as error:
+            raise EnvironmentUnfit(f"cannot make the socket {path}: {error.strerror}") from error
+        return listening
+
+    async def _serve(self, mount: MountRecord, source: _Source, listening: socket.socket) -> None:
+        try:
+            with listening:
+                async with asyncio.timeout(CLAIM_WITHIN):
+                    connection = await _accept(listening)
+            self._remove_door(mount)
+            await Door(source).serve(connection)
+        except TimeoutError:
+            log.warning("nobody came to a mount's door", mountpoint=mount.mountpoint)
+        finally:
+            self._forget(mount.id)
+
+    def _forget(self, id: str) -> None:
+        mount = self._records.pop(id, None)
+        self._sources.pop(id, None)
+        if mount is not None:
+            self._remove_door(mount)
+
+    @staticmethod
+    def _remove_door(mount: MountRecord) -> None:
+        """Once its keeper has come, or will not, nobody else is to come in."""
+        Path(mount.door).unlink(missing_ok=True)
+
+    async def drop(self, id: str) -> None:
+        """Forget a mount; its keeper has unmounted it.
+
+        Raises:
+            NotFound: no such mount is registered.
+        """
+        if id not in self._records:
+            raise NotFound(f"no mount {id!r} at this agent")
+        self._forget(id)
+
+    async def head_changed(self, dataset: str) -> None:
+        """Have the mounts of a dataset look for its new head."""
+        for source in self._sources.values():
+            if source.dataset == dataset:
+                source.moved.set()
+
+    async def unmount_all(self) -> None:
+        """Unmount what is registered here, all at the same time."""
+        await asyncio.gather(*(asyncio.to_thread(_unmount, mount) for mount in self.all()))
+
+    async def close(self) -> None:
+        """Close all doors. The mounts stay, and wait for the agent to come back."""
+        await self._tasks.close()
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+    @staticmethod
+    def _on_error(name: str, error: BaseException) -> None:
+        log.error("a mount's door failed", task=name, exc_info=error)
+
+
+def _unmount(mount: MountRecord) -> None:
+    try:
+        if is_mounted(Path(mount.mountpoint)):
+            unmount(Path(mount.mountpoint))
+    except MeshcacheError as error:
+        log.warning("not unmounted", mountpoint=mount.mountpoint, error=str(error))
+
+
+async def _accept(listening: socket.socket) -> socket.socket:
+    """The first connection. By hand: uvloop's sock_accept takes only stream sockets."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(listening, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(listening)
+    connection, _ = listening.accept()
+    connection.setblocking(False)
+    return connection

@@ -1,0 +1,72 @@
+"""The parts of a running agent, put together once and handed to whoever serves them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from meshcache.agent.auth import Keys, Verifier
+from meshcache.agent.catalog import Catalog
+from meshcache.agent.config import AgentConfig
+from meshcache.agent.loads import Loads
+from meshcache.agent.mesh import MeshView
+from meshcache.agent.mounts import Mounts
+from meshcache.agent.peers import PeerClient
+from meshcache.agent.snapshots import Snapshots
+from meshcache.gossip import Gossip
+from meshcache.prefetch import Prefetcher
+from meshcache.reader import Reader
+from meshcache.store import Store
+
+
+@dataclass
+class Served:
+    """What this member gives to its peers."""
+
+    under_way: int = 0
+    """Blocks being sent now."""
+    blocks: int = 0
+    bytes: int = 0
+
+    @contextmanager
+    def sending(self, length: int) -> Iterator[None]:
+        """Count one block while it is sent, and its bytes when it was."""
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+        self.blocks += 1
+        self.bytes += length
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One agent, as its HTTP routes and its metrics see it."""
+
+    config: AgentConfig
+    name: str
+    address: str
+    """host:port by which others reach its HTTP server."""
+    keys: Keys
+    verifier: Verifier
+    store: Store
+    gossip: Gossip
+    mesh: MeshView
+    client: PeerClient
+    reader: Reader
+    prefetcher: Prefetcher
+    snapshots: Snapshots
+    catalog: Catalog
+    loads: Loads
+    mounts: Mounts
+    served: Served = field(default_factory=Served)
+    started: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+    ready: bool = False
+    """Whether the agent serves: from its ready line until it leaves."""
+
+
+NODE: web.AppKey[Node] = web.AppKey("node", Node)

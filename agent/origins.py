@@ -1,0 +1,79 @@
+"""The origins of the datasets this node knows, opened when first read."""
+
+from collections.abc import Callable
+
+from meshcache.agent.snapshots import SNAPSHOT_ORIGIN
+from meshcache.dataset import Dataset
+from meshcache.errors import OriginNotFound
+from meshcache.origin import Origin, open_origin
+from meshcache.reader import Wanted
+from meshcache.secrets import SecretSource
+
+
+class Origins:
+    """One open `Origin` for each mount of each dataset; credentials are resolved here, on this
+    node, and nowhere else."""
+
+    def __init__(
+        self,
+        secrets: SecretSource,
+        dataset_of: Callable[[str], Dataset],
+        snapshot_origin: Callable[[str], Origin],
+    ) -> None:
+        """`dataset_of` gives the record of a name; `snapshot_origin` what reads its snapshots."""
+        self._secrets = secrets
+        self._dataset_of = dataset_of
+        self._snapshot_origin = snapshot_origin
+        self._open: dict[str, tuple[Dataset, list[Origin]]] = {}
+
+    def of(self, dataset: Dataset) -> list[Origin]:
+        """The dataset's origins, in the order of its mounts.
+
+        Raises:
+            InvalidInput: a URL, an option or a reference to a secret is wrong on this node.
+        """
+        there = self._open.get(dataset.uid)
+        if there is None or there[0] != dataset:
+            origins = self.open_unkept(dataset)
+            self._open[dataset.uid] = (dataset, origins)
+            return origins
+        return there[1]
+
+    def open_unkept(self, dataset: Dataset) -> list[Origin]:
+        """The same for a dataset that is not (yet) a record; the caller closes them."""
+
+        def resolve() -> dict[str, str]:
+            return {
+                option: self._secrets.resolve(reference)
+                for option, reference in dataset.secret_options.items()
+            }
+
+        for mount in dataset.mounts:
+            self._secrets.check_file_origin(mount.url)
+        return [open_origin(mount, dataset.options, resolve) for mount in dataset.mounts]
+
+    def for_block(self, wanted: Wanted) -> Origin:
+        """The origin that a block can be read from.
+
+        Raises:
+            DatasetNotFound: this member does not know the dataset (yet).
+            OriginNotFound: the dataset has no such origin.
+        """
+        identity = wanted.block.file.origin
+        if identity == SNAPSHOT_ORIGIN:
+            return self._snapshot_origin(wanted.dataset)
+        for origin in self.of(self._dataset_of(wanted.dataset)):
+            if origin.identity == identity:
+                return origin
+        raise OriginNotFound(f"dataset {wanted.dataset!r} has no origin {identity}")
+
+    async def forget(self, uid: str) -> None:
+        """Close a deleted dataset's origins."""
+        _, origins = self._open.pop(uid, (None, []))
+        for origin in origins:
+            await origin.close()
+
+    async def close(self) -> None:
+        """Close all."""
+        for uid in list(self._open):
+            await self.forget(uid)

@@ -1,0 +1,147 @@
+"""The snapshots this node has open.
+
+A snapshot is one block, however large, of a file version whose origin is the mesh itself: so it
+is placed, fetched once, checked, counted in the quota and found again after a restart like any
+data. What the origin is for a file, *any member that holds it* is for a snapshot.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from meshcache.block import MIN_BLOCK_SIZE, Block, FileVersion
+from meshcache.dataset import Head
+from meshcache.errors import (
+    ChecksumMismatch,
+    OriginUnreachable,
+    PeerError,
+    StoreFull,
+)
+from meshcache.origin.base import Listed
+from meshcache.reader import Mesh, Reader, Wanted
+from meshcache.snapshot import Snapshot, snapshot_id
+from meshcache.store import Held, Store, memory_draft
+
+SNAPSHOT_ORIGIN = "snapshot:"
+
+
+def snapshot_block(id: str, size: int) -> Block:
+    """The one block that a snapshot of `size` bytes is."""
+    block_size = max(MIN_BLOCK_SIZE, 1 << (size - 1).bit_length())
+    return Block(FileVersion(SNAPSHOT_ORIGIN, id, id, size), block_size, 0)
+
+
+class OpenSnapshot:
+    """A snapshot in use: its table, and the block's file that the table lies in."""
+
+    def __init__(self, snapshot: Snapshot, held: Held) -> None:
+        self.snapshot = snapshot
+        self.held = held
+        self._versions: dict[bytes, int] | None = None
+
+    def versions(self) -> dict[bytes, int]:
+        """File version id -> row. Costs a hash for each file, once; call it in a thread."""
+        if self._versions is None:
+            snapshot = self.snapshot
+            self._versions = {snapshot.file(row).id: row for row in snapshot.walk()}
+        return self._versions
+
+
+class Snapshots:
+    """Opens snapshots by their heads, and keeps open those that are said to be in use."""
+
+    def __init__(self, store: Store, reader: Reader) -> None:
+        self._store = store
+        self._reader = reader
+        self._open: dict[str, OpenSnapshot] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
+
+    async def keep(self, data: bytes) -> OpenSnapshot:
+        """Put a snapshot that was just built into the store."""
+        snapshot = await asyncio.to_thread(Snapshot, data)
+        there = self._open.get(snapshot.id)
+        if there is not None:
+            return there
+        id = snapshot_block(snapshot.id, len(data)).id
+        held = await self._store.lend(id)
+        if held is None:
+            try:
+                draft = self._store.reserve(id, len(data))
+            except StoreFull:
+                draft = memory_draft(id, len(data))
+            try:
+                draft.view[:] = data
+                held = await draft.commit()
+            finally:
+                draft.abort()
+        return self._add(Snapshot(held.view, known_id=snapshot.id), held)
+
+    async def open(self, dataset: str, head: Head) -> OpenSnapshot:
+        """A dataset's snapshot: what is open, or in the store, or at another member.
+
+        Raises:
+            OriginUnreachable: no member that could be reached holds it.
+        """
+        async with self._opening.setdefault(head.snapshot, asyncio.Lock()):
+            there = self._open.get(head.snapshot)
+            if there is not None:
+                return there
+            block = snapshot_block(head.snapshot, head.snapshot_size)
+            held = await self._reader.read(Wanted(dataset, block))
+            try:
+                await asyncio.to_thread(_check, held, head.snapshot)
+                return self._add(Snapshot(held.view, known_id=head.snapshot), held)
+            except BaseException:
+                held.release()
+                raise
+
+    def _add(self, snapshot: Snapshot, held: Held) -> OpenSnapshot:
+        opened = self._open[snapshot.id] = OpenSnapshot(snapshot, held)
+        return opened
+
+    def retain(self, ids: Iterable[str]) -> None:
+        """Close the snapshots that are not among these; their blocks may be evicted again."""
+        used = set(ids)
+        for id in [id for id in self._open if id not in used]:
+            self._open.pop(id).held.release()
+            self._opening.pop(id, None)
+
+    def close(self) -> None:
+        """Close all."""
+        self.retain(())
+
+
+def _check(held: Held, id: str) -> None:
+    if snapshot_id(held.view) != id:
+        raise ChecksumMismatch(f"snapshot {id[:12]} has other bytes than its name says")
+
+
+class SnapshotOrigin:
+    """The members that hold a snapshot, as the origin it is read from (`meshcache.origin`)."""
+
+    def __init__(self, dataset: str, mesh: Mesh, candidates: Callable[[], Iterable[str]]) -> None:
+        """`candidates` gives the store ids of living members, likeliest first."""
+        self._dataset = dataset
+        self._mesh = mesh
+        self._candidates = candidates
+
+    @property
+    def identity(self) -> str:
+        return SNAPSHOT_ORIGIN
+
+    async def list(self) -> AsyncIterator[Listed]:
+        """Nothing: a snapshot is known only by name."""
+        for listed in ():
+            yield listed
+
+    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+        wanted = Wanted(self._dataset, snapshot_block(file.key, file.size))
+        for member in self._candidates():
+            try:
+                await self._mesh.fetch(member, wanted, into, only_if_held=True)
+                return
+            except PeerError:
+                continue
+        raise OriginUnreachable(f"no member that can be reached holds snapshot {file.key[:12]}")
+
+    async def close(self) -> None:
+        """Nothing to give back."""

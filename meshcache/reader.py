@@ -1,0 +1,223 @@
+"""How a block gets here: the store, the owner, the origin, in that order.
+
+Three kinds of flight, so that a block is fetched once and members never wait in a circle:
+
+- a *read*, for this node: the store, then the living owners by rank, last the origin;
+- a *fill*, for a peer that takes this node for the block's owner, or for a read that finds
+  itself to be the owner: the store, then the block's previous owners, then the origin. A fill
+  never asks a member to fill, so two members that each think the other the owner cannot wait
+  for each other;
+- an *origin read*: it waits for no member at all, and that alone is what a peer may join that
+  asks only for what is held.
+
+There is one flight of a kind per block and node. Since all nodes' reads go to one owner, the
+origin is asked once for the mesh. Each step down is counted by name.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from meshcache.block import Block, BlockId
+from meshcache.budget import Budget
+from meshcache.errors import (
+    BlockNotHeld,
+    ChecksumMismatch,
+    DeadlineExceeded,
+    ObjectChanged,
+    OriginError,
+    PeerError,
+    StoreFull,
+)
+from meshcache.origin.base import Origin
+from meshcache.singleflight import SingleFlight
+from meshcache.store import Draft, Held, Store, memory_draft
+
+OWNERS_ASKED = 2
+"""Living members that a read asks, in the order of rank, before it goes to the origin itself.
+With the first one dead and not yet noticed, all readers still meet at the second."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A block, and the dataset whose origin and credentials it can be read with."""
+
+    dataset: str
+    block: Block
+
+
+class Mesh(Protocol):
+    """What the reader knows of the other members. Members are named by their store ids."""
+
+    @property
+    def me(self) -> str:
+        """This node's store id."""
+        ...
+
+    def owners(self, id: BlockId, count: int) -> Sequence[str]:
+        """The first `count` living members by rank for the block, this one among them."""
+        ...
+
+    def previous_owners(self, id: BlockId, count: int) -> Sequence[str]:
+        """The same, without the members that joined so lately that they hold little."""
+        ...
+
+    async def fetch(
+        self, member: str, wanted: Wanted, into: memoryview, *, only_if_held: bool
+    ) -> bytes:
+        """Have a member's copy of the block written to `into`.
+
+        Returns:
+            The block's piece checksums, as the member vouches for them.
+
+        Raises:
+            BlockNotHeld: `only_if_held`, and it does not hold the block.
+            PeerError: the member could not be reached, or failed.
+            OriginError: the member asked the origin, and this is what the origin said.
+        """
+        ...
+
+
+def _flights() -> SingleFlight[BlockId, Held]:
+    return SingleFlight(take=Held.share, discard=Held.release)
+
+
+class Reader:
+    """Reads blocks for this node and fills them for others."""
+
+    def __init__(
+        self,
+        store: Store,
+        mesh: Mesh,
+        open_origin: Callable[[Wanted], Origin],
+        budget: Budget,
+        *,
+        deadline: float = 60.0,
+    ) -> None:
+        """Put the parts together; `deadline` is in seconds and holds for one read or fill."""
+        self._store = store
+        self._mesh = mesh
+        self._open_origin = open_origin
+        self._budget = budget
+        self._deadline = deadline
+        self._reads = _flights()
+        self._fills = _flights()
+        self._origin_reads = _flights()
+        self.bytes_from: Counter[str] = Counter()
+        """Bytes by where this node's reads found them: store, peer, origin."""
+        self.steps: Counter[str] = Counter()
+        """Each time a source could not serve and the next was asked, by the reason's name."""
+
+    async def read(self, wanted: Wanted) -> Held:
+        """The block, for this node. The caller releases it.
+
+        Raises:
+            OriginError: no member holds it, and the origin does not give it.
+            DeadlineExceeded: it took too long.
+        """
+        held = await self._store.lend(wanted.block.id)
+        if held is not None:
+            self.bytes_from["store"] += held.length
+            return held
+        return await self._in_time(self._reads, wanted, self._find)
+
+    async def fill(self, wanted: Wanted, *, only_if_held: bool = False) -> Held:
+        """The block, for a peer that takes this node for its owner. The caller releases it.
+
+        Raises:
+            BlockNotHeld: `only_if_held`, and it is neither here nor just coming from the origin.
+            OriginError: the origin does not give it.
+            DeadlineExceeded: it took too long.
+        """
+        held = await self._store.lend(wanted.block.id)
+        if held is not None:
+            return held
+        if not only_if_held:
+            return await self._in_time(self._fills, wanted, self._own)
+        if wanted.block.id not in self._origin_reads:
+            raise BlockNotHeld(f"block {wanted.block.id} is not held here")
+        return await self._in_time(self._origin_reads, wanted, self._read_origin)
+
+    async def _in_time(
+        self,
+        flights: SingleFlight[BlockId, Held],
+        wanted: Wanted,
+        work: Callable[[Wanted], Awaitable[Held]],
+    ) -> Held:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await flights.run(wanted.block.id, lambda: work(wanted))
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"block {wanted.block.index} of {wanted.block.file.key!r} did not come "
+                f"within {self._deadline:g} s"
+            ) from error
+
+    async def _find(self, wanted: Wanted) -> Held:
+        for member in self._mesh.owners(wanted.block.id, OWNERS_ASKED):
+            if member == self._mesh.me:
+                return await self._count("origin", self._fill_here(wanted))
+            try:
+                return await self._count("peer", self._fetch(member, wanted))
+            except ObjectChanged:
+                raise
+            except (PeerError, OriginError, ChecksumMismatch) as error:
+                # An owner may lack the credentials or the way to the origin that we have.
+                self.steps[type(error).__name__] += 1
+        return await self._count("origin", self._read_from_origin(wanted))
+
+    async def _count(self, source: str, work: Awaitable[Held]) -> Held:
+        held = await work
+        self.bytes_from[source] += held.length
+        return held
+
+    async def _fill_here(self, wanted: Wanted) -> Held:
+        return await self._fills.run(wanted.block.id, lambda: self._own(wanted))
+
+    async def _own(self, wanted: Wanted) -> Held:
+        for member in self._mesh.previous_owners(wanted.block.id, OWNERS_ASKED):
+            if member == self._mesh.me:
+                break
+            try:
+                return await self._fetch(member, wanted, only_if_held=True)
+            except (PeerError, OriginError, ChecksumMismatch) as error:
+                self.steps[type(error).__name__] += 1
+        return await self._read_from_origin(wanted)
+
+    async def _read_from_origin(self, wanted: Wanted) -> Held:
+        held = await self._origin_reads.run(wanted.block.id, lambda: self._read_origin(wanted))
+        return held.share()
+
+    async def _read_origin(self, wanted: Wanted) -> Held:
+        # Between the look into the store and this flight, another flight may have ended.
+        held = await self._store.lend(wanted.block.id)
+        if held is not None:
+            return held
+        block = wanted.block
+        async with self._budget.take(block.length):
+            draft = self._draft(block)
+            try:
+                await self._open_origin(wanted).read(block.file, block.offset, draft.view)
+                return await draft.commit()
+            finally:
+                draft.abort()
+
+    async def _fetch(self, member: str, wanted: Wanted, *, only_if_held: bool = False) -> Held:
+        async with self._budget.take(wanted.block.length):
+            draft = self._draft(wanted.block)
+            try:
+                checksums = await self._mesh.fetch(
+                    member, wanted, draft.view, only_if_held=only_if_held
+                )
+                return await draft.commit(checksums)
+            finally:
+                draft.abort()
+
+    def _draft(self, block: Block) -> Draft:
+        try:
+            return self._store.reserve(block.id, block.length)
+        except StoreFull as error:
+            self.steps[type(error).__name__] += 1
+            return memory_draft(block.id, block.length)
