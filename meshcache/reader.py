@@ -187,8 +187,7 @@ class Reader:
         return await self._read_from_origin(wanted)
 
     async def _read_from_origin(self, wanted: Wanted) -> Held:
-        held = await self._origin_reads.run(wanted.block.id, lambda: self._read_origin(wanted))
-        return held.share()
+        return await self._origin_reads.run(wanted.block.id, lambda: self._read_origin(wanted))
 
     async def _read_origin(self, wanted: Wanted) -> Held:
         # Between the look into the store and this flight, another flight may have ended.

@@ -72,21 +72,21 @@ class SingleFlight(Generic[K, V]):
 
     def _leave(self, key: K, flight: _Flight[V]) -> None:
         """The last waiter is gone."""
-        if not flight.task.done():
+        if flight.task.done():
+            self._discard_result(flight.task)
+        else:
             self._land(key, flight)
             flight.task.cancel()
-        if self._discard is not None:
-            # Also for a task that ended before its cancellation arrived.
-            flight.task.add_done_callback(partial(_discard_result, self._discard))
+            # It may end with a result all the same, before its cancellation arrives.
+            flight.task.add_done_callback(self._discard_result)
+
+    def _discard_result(self, task: "asyncio.Task[V]") -> None:
+        if self._discard is not None and not task.cancelled() and task.exception() is None:
+            self._discard(task.result())
 
     def _land(self, key: K, flight: _Flight[V], _: object = None) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
-
-
-def _discard_result(discard: Callable[[V], None], task: "asyncio.Task[V]") -> None:
-    if not task.cancelled() and task.exception() is None:
-        discard(task.result())
 
 
 async def _run(work: Callable[[], Awaitable[V]]) -> V:
