@@ -130,7 +130,8 @@ class SnapshotOrigin:
 
     async def list(self) -> AsyncIterator[Listed]:
         """Nothing: a snapshot is known only by name."""
-        for listed in ():
+        nothing: tuple[Listed, ...] = ()
+        for listed in nothing:
             yield listed
 
     async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:

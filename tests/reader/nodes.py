@@ -32,7 +32,8 @@ class CountingOrigin:
         return FileVersion(self.identity, "object", "v1", len(self.data))
 
     async def list(self) -> AsyncIterator[Listed]:
-        for listed in ():
+        nothing: tuple[Listed, ...] = ()
+        for listed in nothing:
             yield listed
 
     async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:

@@ -1,0 +1,53 @@
+# `make demo` runs the main job, `make test` the tests; each does all the set-up it needs.
+
+SIZE ?= 1.16GiB
+RATE ?= 18.5MiB
+PYTHON := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo test test-slow check lint types layers wheel bench-warm format clean help
+
+help:
+	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
+	@echo "make test                                 the tests"
+	@echo "make test-slow                            the tests that take longer"
+	@echo "make check                                tests, lint, types, layers, built wheel"
+	@echo "make bench-warm                           warm reads through FUSE beside JuiceFS"
+
+# The stamp is newer than what says what to install.
+.venv/ready: pyproject.toml constraints.txt .ci/setup
+	.ci/setup
+
+demo: .venv/ready
+	$(PYTHON) -m benchmarks.demo --size $(SIZE) --rate $(RATE)
+
+test: .venv/ready
+	$(PYTHON) -m pytest -m "not slow"
+
+test-slow: .venv/ready
+	$(PYTHON) -m pytest -m slow
+
+check: test lint types layers wheel
+
+lint: .venv/ready
+	ruff check .
+	ruff format --check .
+
+types: .venv/ready
+	mypy
+
+layers: .venv/ready
+	lint-imports
+
+wheel: .venv/ready
+	.ci/wheel
+
+bench-warm: .venv/ready
+	$(PYTHON) -m benchmarks.warm
+
+format: .venv/ready
+	ruff check --fix .
+	ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
