@@ -1,0 +1,220 @@
+"""``meshcache dataset``: name data in remote storage, look at it, forget it."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from meshcache.agent.cli.output import Column, Format, FormatOption, print_list, print_one
+from meshcache.agent.cli.target import Target, ask, asks_agent
+from meshcache.errors import InvalidInput
+from meshcache.units import format_age, format_size, parse_size
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Make, list, show, refresh and delete datasets.",
+)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The dataset.")]
+
+
+def _size(size: int | None) -> str:
+    return "[Calculating]" if size is None else format_size(size)
+
+
+def _percentage(dataset: Mapping[str, Any]) -> str:
+    return f"{dataset['cached_percentage']:.1f}%"
+
+
+def _age(dataset: Mapping[str, Any]) -> str:
+    return format_age(time.time() - dataset["created"])
+
+
+def _mounts(dataset: Mapping[str, Any]) -> list[str]:
+    return [
+        mount["url"] if mount["path"] == "/" else f"{mount['path']}={mount['url']}"
+        for mount in dataset["mounts"]
+    ]
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return "\n".join(f"{key}={value}" for key, value in values.items()) or "-"
+
+
+COLUMNS = (
+    # Fluid's, in its order: `kubectl get dataset` looks the same.
+    Column("NAME", lambda dataset: dataset["name"]),
+    Column("UFS TOTAL SIZE", lambda dataset: _size(dataset["ufs_total"])),
+    Column("CACHED", lambda dataset: format_size(dataset["cached"])),
+    Column("CACHE CAPACITY", lambda dataset: format_size(dataset["cache_capacity"])),
+    Column("CACHED PERCENTAGE", _percentage),
+    Column("PHASE", lambda dataset: dataset["phase"]),
+    Column("AGE", _age),
+    Column("TOTAL FILES", lambda dataset: str(dataset["files"]), wide=True),
+    Column("BLOCK SIZE", lambda dataset: format_size(dataset["block_size"]), wide=True),
+    Column("REPLICAS", lambda dataset: str(dataset["replicas"]), wide=True),
+    Column("MOUNTS", lambda dataset: ",".join(_mounts(dataset)), wide=True),
+)
+
+LINES = (
+    Column("Name", lambda dataset: dataset["name"]),
+    Column("Phase", lambda dataset: dataset["phase"]),
+    Column("Mounts", lambda dataset: "\n".join(_mounts(dataset))),
+    Column("Options", lambda dataset: _pairs(dataset["options"])),
+    Column("Secret options", lambda dataset: _pairs(dataset["secret_options"])),
+    Column("Total size", lambda dataset: _size(dataset["ufs_total"])),
+    Column("Files", lambda dataset: str(dataset["files"])),
+    Column("Skipped keys", lambda dataset: str(dataset["skipped"])),
+    Column("Cached", lambda dataset: f"{format_size(dataset['cached'])} ({_percentage(dataset)})"),
+    Column("Cache capacity", lambda dataset: format_size(dataset["cache_capacity"])),
+    Column("Block size", lambda dataset: format_size(dataset["block_size"])),
+    Column("Replicas", lambda dataset: str(dataset["replicas"])),
+    Column("Snapshot", lambda dataset: dataset["snapshot"] or "-"),
+    Column("Listed", lambda dataset: _ago(dataset["listed"])),
+    Column("Age", _age),
+)
+
+
+def _ago(then: float) -> str:
+    return f"{format_age(time.time() - then)} ago" if then else "never"
+
+
+@app.command()
+@asks_agent
+def create(
+    target: Target,
+    name: NameArgument,
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="URL",
+            help="Where the data is: s3://BUCKET/PREFIX, oss://..., https://..., file:///...",
+        ),
+    ] = None,
+    mount: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH=URL", help="A further origin, shown below PATH; repeatable."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="For the origin: endpoint, region, addressing=path|virtual, anonymous=true.",
+        ),
+    ] = None,
+    secret_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=REF",
+            help="access_key, secret_key or session_token, as file:PATH or env:NAME, which every "
+            "node resolves for itself.",
+        ),
+    ] = None,
+    block_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="The unit of caching: 256KiB to 64MiB, 4MiB if not given."
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many members own each block; 1 if not given."),
+    ] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Make a dataset. Its origin is listed first: if that fails, nothing is made."""
+    mounts = [{"url": url, "path": "/"}] if url else []
+    mounts += [{"url": at, "path": path} for path, at in _parsed("--mount", mount, "PATH=URL")]
+    if not mounts:
+        raise InvalidInput("a dataset needs an origin: give a URL, or --mount PATH=URL")
+    record: dict[str, Any] = {
+        "name": name,
+        "mounts": mounts,
+        "options": _once("--option", _parsed("--option", option, "KEY=VALUE")),
+        "secret_options": _secrets(_parsed("--secret-option", secret_option, "KEY=file:PATH")),
+    }
+    if block_size is not None:
+        record["block_size"] = parse_size(block_size)
+    if replicas is not None:
+        record["replicas"] = replicas
+    made = ask(target, lambda client: client.create_dataset(record))
+    _tell(made, "created", output)
+
+
+@app.command("list")
+@asks_agent
+def list_(target: Target, output: FormatOption = Format.TABLE) -> None:
+    """List the datasets of the mesh."""
+    rows = ask(target, lambda client: client.datasets())
+    print_list(
+        rows, COLUMNS, output, "no datasets: make one by `meshcache dataset create NAME URL`"
+    )
+
+
+@app.command()
+@asks_agent
+def show(target: Target, name: NameArgument, output: FormatOption = Format.TABLE) -> None:
+    """Show all of one dataset."""
+    print_one(ask(target, lambda client: client.dataset(name)), LINES, output)
+
+
+@app.command()
+@asks_agent
+def refresh(target: Target, name: NameArgument, output: FormatOption = Format.TABLE) -> None:
+    """List the origin again, and show what is there now to every mount."""
+    _tell(ask(target, lambda client: client.refresh_dataset(name)), "refreshed", output)
+
+
+@app.command()
+@asks_agent
+def delete(
+    target: Target,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The datasets.")],
+) -> None:
+    """Forget datasets. Nothing at the origin is touched."""
+    for name in names:
+        ask(target, lambda client, name=name: client.delete_dataset(name))  # type: ignore[misc]
+        print(f"dataset {name} deleted")
+
+
+def _tell(dataset: Mapping[str, Any], done: str, output: Format) -> None:
+    if output in (Format.JSON, Format.YAML):
+        print_one(dataset, LINES, output)
+        return
+    skipped = f", {dataset['skipped']} keys skipped" if dataset["skipped"] else ""
+    print(
+        f"dataset {dataset['name']} {done}: {dataset['files']} files, "
+        f"{_size(dataset['ufs_total'])}{skipped}"
+    )
+
+
+def _parsed(flag: str, given: Iterable[str] | None, form: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not key or not equals or not value:
+            raise InvalidInput(f"{flag} {text!r} cannot be read: write {form}")
+        pairs.append((key, value))
+    return pairs
+
+
+def _once(flag: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for key, value in pairs:
+        if key in options:
+            raise InvalidInput(f"{flag} {key} is given twice")
+        options[key] = value
+    return options
+
+
+def _secrets(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    for key, reference in pairs:
+        if not reference.startswith(("file:", "env:")):
+            # The value is not repeated: it may be the secret itself.
+            raise InvalidInput(
+                f"--secret-option {key} takes where the secret is, never the secret: write "
+                f"{key}=file:PATH or {key}=env:NAME"
+            )
+    return _once("--secret-option", pairs)

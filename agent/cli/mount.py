@@ -1,0 +1,192 @@
+"""``meshcache mount`` and ``meshcache umount``: a dataset as a directory.
+
+The mount's process is the keeper (`meshcache.fuse.keeper`): it stays for as long as the mount does.
+With --daemon another process is started for that, and this one waits until the mount answers.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from meshcache.agent.cli import exits
+from meshcache.agent.cli.target import Target, ask, asks_agent
+from meshcache.errors import AgentUnreachable, InvalidInput, MeshcacheError
+
+DOOR_TIMEOUT = 10.0
+"""Seconds for the agent to accept at the door."""
+
+LEAVE_TIMEOUT = 2.0
+"""Seconds for the agent to take the mount off its list at the end; it notices by itself, later."""
+
+
+@asks_agent
+def mount(
+    target: Target,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The dataset.")],
+    mountpoint: Annotated[Path, typer.Argument(metavar="MOUNTPOINT", help="An empty directory.")],
+    daemon: Annotated[
+        bool, typer.Option("--daemon", help="Return when the mount answers, and leave it there.")
+    ] = False,
+    allow_other: Annotated[bool, typer.Option(help="Let other users read it, too.")] = True,
+    log_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where a --daemon writes its log.")
+    ] = None,
+    log_level: Annotated[
+        str, typer.Option(metavar="LEVEL", envvar="MESHCACHE_LOG_LEVEL", help="debug to error.")
+    ] = "warning",
+    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Mount a dataset, read-only, until it is unmounted, or until Ctrl-C or SIGTERM."""
+    if target.socket is None:
+        raise InvalidInput("a mount needs an agent on this machine: give --socket, not --agent")
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise InvalidInput(f"--log-level is debug, info, warning or error, not {log_level!r}")
+    place = mountpoint.expanduser().absolute()
+    if daemon:
+        return _in_background(target, name, place, allow_other, log_file, log_level)
+
+    from meshcache.agent import logs
+    from meshcache.fuse.keeper import MountSpec, keep
+
+    logs.configure(log_level)
+    registered = _Registration(target, name, place)
+
+    def ready() -> None:
+        if ready_fd is not None:
+            os.write(ready_fd, b"ready")
+            os.close(ready_fd)
+        else:
+            print(f"{name} is mounted at {place}", file=sys.stderr)
+
+    try:
+        return keep(
+            MountSpec(dataset=name, mountpoint=place, allow_other=allow_other),
+            registered.connect,
+            ready,
+        )
+    finally:
+        registered.leave()
+
+
+def umount(
+    mountpoint: Annotated[Path, typer.Argument(metavar="MOUNTPOINT", help="Where it is mounted.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it is in use: open files get errors.")
+    ] = False,
+) -> None:
+    """Unmount a dataset."""
+    from meshcache.fuse.mountpoint import unmount
+
+    unmount(mountpoint, force=force)
+
+
+class _Registration:
+    """The mount's place on the agent's list: anew for each agent, as it may have been restarted."""
+
+    def __init__(self, target: Target, name: str, place: Path) -> None:
+        self._target = target
+        self._name = name
+        self._place = place
+        self._id: str | None = None
+
+    def connect(self) -> socket.socket:
+        """Register, and connect to the door that the agent names."""
+        answer = ask(
+            self._target,
+            lambda client: client.add_mount(self._name, str(self._place), os.getpid()),
+        )
+        self._id = answer["id"]
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            door.settimeout(DOOR_TIMEOUT)
+            door.connect(answer["door"])
+            door.settimeout(None)
+        except OSError as error:
+            door.close()
+            raise AgentUnreachable(
+                f"the agent's door {answer['door']} does not open: {error.strerror or error}"
+            ) from error
+        return door
+
+    def leave(self) -> None:
+        """Take the mount off the list, if the agent is there."""
+        if (mount_id := self._id) is None:
+            return
+
+        async def tell(client: Any) -> None:
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                await client.remove_mount(mount_id)
+
+        with contextlib.suppress(MeshcacheError, TimeoutError):
+            ask(self._target, tell)
+
+
+def _in_background(
+    target: Target,
+    name: str,
+    place: Path,
+    allow_other: bool,
+    log_file: Path | None,
+    log_level: str,
+) -> int:
+    log_file = log_file or _log_folder() / f"mount-{name}.log"
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        log = log_file.open("ab")
+    except OSError as error:
+        raise InvalidInput(f"log file {log_file}: {error.strerror}") from error
+    with log:
+        start = log.seek(0, os.SEEK_END)
+        answer, ready = os.pipe()
+        command = [sys.executable, "-P", "-m", "meshcache.agent.cli"]
+        command += ["--socket", str(target.socket), "mount", f"--ready-fd={ready}"]
+        command += ["--allow-other" if allow_other else "--no-allow-other"]
+        command += [f"--log-level={log_level}", "--", name, str(place)]
+        with os.fdopen(answer, "rb") as waiting:
+            try:
+                # Of a session of its own: Ctrl-C and a closed terminal are not for it.
+                keeper = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    pass_fds=[ready],
+                    start_new_session=True,
+                    cwd="/",
+                )
+            finally:
+                os.close(ready)
+            try:
+                said = waiting.read()
+            except KeyboardInterrupt:
+                keeper.terminate()
+                keeper.wait()
+                raise
+    if said == b"ready":
+        return exits.OK
+    code = keeper.wait()
+    print(_last_line(log_file, start), file=sys.stderr)
+    return code if code > 0 else exits.FAILED
+
+
+def _log_folder() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/log/meshcache")
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "meshcache"
+
+
+def _last_line(log_file: Path, start: int) -> str:
+    """What the background process said at its end."""
+    with log_file.open("rb") as log:
+        log.seek(start)
+        lines = log.read().decode("utf-8", "replace").splitlines()
+    own = [line for line in lines if line.startswith("meshcache: ")]
+    return own[-1] if own else f"meshcache: the mount ended before it was ready: see {log_file}"
