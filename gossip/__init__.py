@@ -1,0 +1,67 @@
+"""Membership and small replicated state for a mesh without a master.
+
+`Gossip` is one member: it finds the others by seeds, tells who is alive, suspect, failed or left
+within a second or two, and keeps a small map that every member holds. All of it over a few
+encrypted ZeroMQ links, in the caller's asyncio loop. Nothing here knows of caches.
+"""
+
+from meshcache.gossip.config import GossipConfig
+from meshcache.gossip.core.events import (
+    Event,
+    Incompatible,
+    MapChanged,
+    Member,
+    MemberAlive,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberSuspect,
+    MemberUpdated,
+    NameConflict,
+    State,
+    ViewChanged,
+)
+from meshcache.gossip.core.statemap import ANY, Entry, Version
+from meshcache.gossip.errors import (
+    AddressUnusable,
+    DescriptorsTooFew,
+    EntryTooLarge,
+    GossipError,
+    InvalidSettings,
+    MapConflict,
+    MapFull,
+    NotRunning,
+    TagsTooLarge,
+)
+from meshcache.gossip.gossip import Gossip, ReplicatedMap
+
+__all__ = [
+    "ANY",
+    "AddressUnusable",
+    "DescriptorsTooFew",
+    "Entry",
+    "EntryTooLarge",
+    "Event",
+    "Gossip",
+    "GossipConfig",
+    "GossipError",
+    "Incompatible",
+    "InvalidSettings",
+    "MapChanged",
+    "MapConflict",
+    "MapFull",
+    "Member",
+    "MemberAlive",
+    "MemberFailed",
+    "MemberJoined",
+    "MemberLeft",
+    "MemberSuspect",
+    "MemberUpdated",
+    "NameConflict",
+    "NotRunning",
+    "ReplicatedMap",
+    "State",
+    "TagsTooLarge",
+    "Version",
+    "ViewChanged",
+]

@@ -1,0 +1,200 @@
+"""What the core tells its driver: outputs for the transport, events for the user."""
+
+import enum
+from dataclasses import dataclass
+
+# --- outputs, for the transport -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this frame over this link; drop it if the link is closed."""
+
+    link: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Connect once to this address under this (new, positive) link number, and report how it
+    ends: `link_closed(link, why)`. Frames may be sent at once, they wait for the connection."""
+
+    link: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close this outbound link after what was sent; nothing is reported."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Look the seeds up (again) and report `found(addresses)`."""
+
+
+Output = Send | Open | Close | Resolve
+
+
+class Why(enum.Enum):
+    """How a link ended."""
+
+    CLOSED = "closed"
+    """It was up, and the other side's kernel closed or reset it."""
+    REFUSED = "refused"
+    """Nobody listens at the address."""
+    UNREACHABLE = "unreachable"
+    """No answer, no route, or one that is not of this mesh."""
+
+
+# --- events, for the user -------------------------------------------------------------------
+
+
+class State(enum.StrEnum):
+    """How a member is seen."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    FAILED = "failed"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of the mesh, as this member sees it."""
+
+    uid: str
+    """32 hex digits, random, new at each start of the process."""
+    name: str
+    address: str
+    """Where its gossip listens, ``host:port``."""
+    state: State
+    incarnation: int
+    role: str
+    """``full`` or ``leaf``."""
+    tags: dict[str, str]
+    since: float
+    """When this member learned the state, seconds since 1970."""
+    epoch: int
+    """When the process started, ms since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined:
+    """A member is here: new, or back from `failed`."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MemberUpdated:
+    """A member changed its tags or its address."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSuspect:
+    """A majority of its observers miss a member: route around it, move nothing."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAlive:
+    """A suspect answered."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFailed:
+    """A member is dead to the mesh: what it owned moves."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft:
+    """A member left by its own will."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChanged:
+    """The set of members that count (alive or suspect) changed; sent once for many changes that
+    come together."""
+
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapChanged:
+    """An entry of the replicated map was written or deleted, here or elsewhere."""
+
+    namespace: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameConflict:
+    """Two living members have one name; both stay, look-ups by name give the newer."""
+
+    name: str
+    uids: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Incompatible:
+    """A process at this address speaks no version of the protocol that this one speaks."""
+
+    address: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserEvent:
+    """Somebody's event reached this member (once)."""
+
+    origin: str
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAsked:
+    """Somebody asks; answer with `reply(query, payload)` if you have something to say."""
+
+    origin: str
+    number: int
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReply:
+    """A member's answer to a query that was asked here."""
+
+    number: int
+    member: str
+    payload: bytes
+
+
+Event = (
+    MemberJoined
+    | MemberUpdated
+    | MemberSuspect
+    | MemberAlive
+    | MemberFailed
+    | MemberLeft
+    | ViewChanged
+    | MapChanged
+    | NameConflict
+    | Incompatible
+    | UserEvent
+    | QueryAsked
+    | QueryReply
+)

@@ -1,0 +1,94 @@
+"""Joining by seeds, and finding back after a partition.
+
+Seeds are looked up and asked again for ever: often while alone, once a minute otherwise, and then
+only addresses at which no living member is known. So two meshes that began apart, or a member that
+everybody has forgotten, find together without anybody's doing. Besides, the members of one side
+together try about one lost member in a second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from meshcache.gossip.core.context import Context
+from meshcache.gossip.core.events import Resolve
+from meshcache.gossip.core.links import Links
+from meshcache.gossip.core.table import FAILED, Table
+
+
+@dataclass
+class Joining:
+    """How one node finds others."""
+
+    context: Context
+    links: Links
+    table: Table
+    seeds: bool = False
+    """Whether there is anything to look up."""
+    mine: set[str] = field(default_factory=set)
+    """Addresses at which this member itself answered."""
+    lost: set[bytes] = field(default_factory=set)
+    """Members that failed without a refusal: they may come back."""
+    _delay: float = 0.0
+    _welcomes: list[float] = field(default_factory=list)
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other living member is known."""
+        return len(self.table.living - {self.context.uid}) == 0
+
+    def round(self) -> None:
+        """Look the seeds up."""
+        if not self.seeds:
+            return
+        settings = self.context.settings
+        self.context.outputs.append(Resolve())
+        if self.alone:
+            self._delay = min(max(1.5 * self._delay, settings.join_retry), settings.join_retry_max)
+        else:
+            self._delay = settings.rejoin
+        self.context.timers.set(("join",), self.context.now + self.context.jitter(self._delay))
+        if not self.alone:
+            self._delay = 0.0
+
+    def found(self, addresses: Sequence[str]) -> None:
+        """Where the seeds are now."""
+        strange = [
+            address
+            for address in dict.fromkeys(addresses)
+            if address not in self.mine and not self.table.at(address)
+        ]
+        self.context.rng.shuffle(strange)
+        for address in strange[: self.context.settings.join_asks]:
+            self.links.dial(address)
+
+    def crowded(self) -> bool:
+        """Whether so many joined here in the last second that this one is sent on."""
+        now = self.context.now
+        self._welcomes = [at for at in self._welcomes if at > now - 1.0]
+        if len(self._welcomes) >= self.context.settings.joins_per_second:
+            return len(self.table.living) > 4
+        self._welcomes.append(now)
+        return False
+
+    def others(self, count: int) -> list[str]:
+        """Addresses of some living members, to send a newcomer on to."""
+        living = sorted(self.table.living - {self.context.uid})
+        chosen = self.context.rng.sample(living, min(count, len(living)))
+        return [self.table.rows[uid].record.address for uid in chosen]
+
+    def heal(self) -> None:
+        """Maybe try a lost member: about one of all living members does in each period."""
+        context = self.context
+        context.timers.set(("heal",), context.now + context.jitter(context.settings.heal))
+        self.lost = {
+            uid
+            for uid in self.lost
+            if (row := self.table.rows.get(uid)) is not None and row.status == FAILED
+        }
+        if not self.lost or context.rng.random() * len(self.table.living) > 1.5:
+            return
+        uid = context.rng.choice(sorted(self.lost))
+        address = self.table.rows[uid].record.address
+        if not self.table.at(address):
+            context.counts["heal_dials"] += 1
+            self.links.dial(address, uid)

@@ -1,0 +1,352 @@
+"""Who is here: the table, the verdicts and the observer in one place, and my own record.
+
+The rules of the table are in `table`, those of suspicion in `verdicts`, looking is in `watch`;
+here they are joined: what a rumour changes, what the user is told, and when I must contradict.
+"""
+
+from collections.abc import Callable
+
+from meshcache.gossip import wire
+from meshcache.gossip.core.context import Context
+from meshcache.gossip.core.events import (
+    Event,
+    Member,
+    MemberAlive,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberSuspect,
+    MemberUpdated,
+    NameConflict,
+    State,
+    ViewChanged,
+    Why,
+)
+from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.rings import Rings
+from meshcache.gossip.core.spread import Spread
+from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEFT, Row, Table
+from meshcache.gossip.core.verdicts import HEARD, REPLACED, SILENT, Verdicts
+from meshcache.gossip.core.watch import Watch
+
+_STATES = {ALIVE: State.ALIVE, FAILED: State.FAILED, LEFT: State.LEFT}
+NEWCOMER = 3.0
+"""For so many seconds after its first contact a member is a newcomer."""
+_LEAVING: dict[int, Callable[[Member], Event]] = {FAILED: MemberFailed, LEFT: MemberLeft}
+
+
+class Membership:
+    """The members, as one node sees them."""
+
+    def __init__(self, context: Context, record: wire.Record, links: Links, spread: Spread) -> None:
+        """Begin with myself alone."""
+        self.context = context
+        self.links = links
+        self.spread = spread
+        self.me = record
+        self.leaving = False
+        self.on_lost: Callable[[bytes], object] = lambda uid: None
+        """Told of members that failed without a refusal."""
+        self.table = Table(context.settings.members)
+        self.rings = Rings(context.settings.observers, [record.uid])
+        self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self._declare)
+        self.verdicts.rings = self.rings
+        self.watch = Watch(
+            context,
+            links,
+            self._accused_by_other,
+            lambda uid: self.table.rows[uid].incarnation,
+            self._publish_alert,
+        )
+        self._view_since: float | None = None
+        self._farewells: set[int] = set()
+        self._newcomer_until: float | None = None
+        self.table.merge(record.uid, ALIVE, record.incarnation, record=record, since=0)
+        self.table.rows[record.uid].learned = context.wall_ms
+
+    # --- what the user sees
+
+    def view(self, uid: bytes) -> Member:
+        """A member as the user sees it."""
+        row = self.table.rows[uid]
+        record = row.record
+        suspect = row.status == ALIVE and row.suspect
+        return Member(
+            uid=uid.hex(),
+            name=record.name,
+            address=record.address,
+            state=State.SUSPECT if suspect else _STATES[row.status],
+            incarnation=row.incarnation,
+            role="full" if record.role == FULL else "leaf",
+            tags=dict(record.tags),
+            since=row.learned / 1000,
+            epoch=record.epoch,
+        )
+
+    def all(self) -> list[Member]:
+        """All members, this one included, sorted by name; one that failed or left is not shown
+        once a newer process has its name."""
+        return sorted(
+            (
+                self.view(uid)
+                for uid, row in self.table.rows.items()
+                if row.status == ALIVE or not self.table.named(row.record.name)
+            ),
+            key=lambda member: (member.name, member.epoch, member.uid),
+        )
+
+    # --- words about members
+
+    def first_contact(self) -> None:
+        """A newcomer learns the table from those who know it: for a while it passes no rows on."""
+        if self._newcomer_until is None:
+            self._newcomer_until = self.context.now + NEWCOMER
+
+    @property
+    def _newcomer(self) -> bool:
+        return self._newcomer_until is None or self.context.now < self._newcomer_until
+
+    def introduced(self, record: wire.Record, link: Link) -> None:
+        """A process said hello for itself."""
+        row = self.table.rows.get(record.uid)
+        if row is not None and row.status != ALIVE and record.incarnation <= row.incarnation:
+            # It does not know yet what is said of it: tell it, so that it can refute.
+            word: wire.Rumour = wire.Dead(record.uid, row.incarnation, SILENT)
+            if row.status == LEFT:
+                word = wire.Gone(record.uid, row.incarnation)
+            self.spread.tell(link, word)
+        elif self._alive(record):
+            self.spread.publish(wire.Alive(record))
+
+    def on_rumour(self, rumour: wire.Rumour) -> bool:
+        """A rumour about a member; True if it was news."""
+        match rumour:
+            case wire.Alive(record=record):
+                return self._alive(record)
+            case wire.Alert():
+                return self._alert(rumour)
+            case wire.Dead(uid=uid, incarnation=incarnation, cause=cause):
+                return self._gone(uid, FAILED, incarnation, None, self.context.wall_ms, cause)
+            case wire.Gone(uid=uid, incarnation=incarnation):
+                return self._gone(uid, LEFT, incarnation, None, self.context.wall_ms)
+            case _:
+                return False
+
+    def take_row(self, row: wire.Row) -> None:
+        """A row of another's table; news is passed on, for it may be from another island."""
+        uid = row.record.uid
+        if row.status == ALIVE:
+            if self._alive(row.record, row.incarnation) and not self._newcomer:
+                self.spread.publish(wire.Alive(row.record))
+        elif row.status in _LEAVING:
+            oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
+            if uid not in self.table.rows and row.since < oldest:
+                return
+            news = self._gone(uid, row.status, row.incarnation, row.record, row.since)
+            if news and not self._newcomer:
+                left = row.status == LEFT
+                self.spread.publish(
+                    wire.Gone(uid, row.incarnation)
+                    if left
+                    else wire.Dead(uid, row.incarnation, SILENT)
+                )
+
+    def _alive(self, record: wire.Record, incarnation: int | None = None) -> bool:
+        uid = record.uid
+        incarnation = record.incarnation if incarnation is None else incarnation
+        if uid == self.context.uid:
+            return False
+        row = self.table.rows.get(uid)
+        old, was_living = (row.record if row else None), self.table.alive(uid)
+        if not self.table.merge(uid, ALIVE, incarnation, record=record, since=0):
+            return False
+        row = self.table.rows[uid]
+        if not was_living:
+            row.suspect = False
+            self._learned(row, MemberJoined)
+            self._view_soon()
+            namesakes = self.table.named(record.name)
+            if len(namesakes) > 1:
+                first, second = sorted(namesakes)[:2]
+                self.context.emit(NameConflict(record.name, (first.hex(), second.hex())))
+        elif old is not None and (old.tags, old.address) != (record.tags, record.address):
+            self.context.emit(MemberUpdated(self.view(uid)))
+        self.verdicts.refuted(uid)
+        self.watch.refuted(uid)
+        return True
+
+    def _gone(
+        self,
+        uid: bytes,
+        status: int,
+        incarnation: int,
+        record: wire.Record | None,
+        since: int,
+        cause: int = SILENT,
+    ) -> bool:
+        if uid == self.context.uid:
+            self._contradict(incarnation)
+            return False
+        was_living = self.table.alive(uid)
+        if not self.table.merge(uid, status, incarnation, record=record, since=since):
+            return False
+        row = self.table.rows[uid]
+        row.suspect = False
+        self.verdicts.close(uid)
+        if status == FAILED and cause == SILENT:
+            self.on_lost(uid)
+        if was_living:
+            self._learned(row, _LEAVING[status])
+            self._view_soon()
+        else:
+            row.learned = self.context.wall_ms
+        return True
+
+    def _learned(self, row: Row, event: Callable[[Member], Event]) -> None:
+        row.learned = self.context.wall_ms
+        self.context.emit(event(self.view(row.record.uid)))
+
+    # --- myself
+
+    def change_mine(self, tags: dict[str, str]) -> None:
+        """Change my own record and tell everybody."""
+        self._raise(self.me.incarnation + 1, tags)
+        self.context.emit(MemberUpdated(self.view(self.context.uid)))
+
+    def _raise(self, incarnation: int, tags: dict[str, str] | None = None) -> None:
+        old = self.me
+        self.me = wire.Record(
+            old.uid,
+            old.name,
+            old.address,
+            old.epoch,
+            incarnation,
+            old.role,
+            old.tags if tags is None else tags,
+            old.speaks,
+            old.features,
+        )
+        self.table.merge(old.uid, ALIVE, incarnation, record=self.me, since=0)
+        self.verdicts.refuted(old.uid)
+        self.spread.publish(wire.Alive(self.me))
+
+    def _contradict(self, incarnation: int) -> None:
+        """Somebody holds me dead or suspect in this incarnation of mine: I am in a later one."""
+        if not self.leaving and incarnation >= self.me.incarnation and incarnation < 2**32 - 1:
+            self.context.counts["refutations"] += 1
+            self._raise(incarnation + 1)
+
+    def leave(self) -> None:
+        """Say that I go, to everybody, and ask the neighbours whether they heard it."""
+        self.leaving = True
+        uid, incarnation = self.context.uid, self.me.incarnation + 1
+        self.table.merge(uid, LEFT, incarnation, record=None, since=self.context.wall_ms)
+        self.spread.all_eager()
+        self.spread.publish(wire.Gone(uid, incarnation))
+        self.spread.flush()
+        self._farewells = {self.watch.ask(link) for link in self.links.open()}
+
+    @property
+    def left_heard(self) -> bool:
+        """Whether every neighbour that was told of the leave has answered."""
+        return not self._farewells
+
+    def answered(self, probe: int) -> None:
+        """A probe of this number was answered."""
+        self._farewells.discard(probe)
+
+    # --- alerts and verdicts
+
+    def _publish_alert(self, alert: wire.Alert) -> None:
+        self.verdicts.hear(alert)
+        self.spread.publish(alert)
+
+    def _alert(self, alert: wire.Alert) -> bool:
+        if not self.verdicts.hear(alert):
+            return False
+        if alert.kind != HEARD:
+            self.watch.alerted(alert.subject)
+        return True
+
+    def _accused_by_other(self, uid: bytes) -> bool:
+        return bool(self.verdicts.accusers(uid).keys() - {self.context.uid})
+
+    def _suspect(self, uid: bytes) -> None:
+        if uid == self.context.uid:
+            self._contradict(self.me.incarnation)
+            return
+        row = self.table.rows[uid]
+        row.suspect = True
+        self._learned(row, MemberSuspect)
+
+    def _cleared(self, uid: bytes) -> None:
+        row = self.table.rows[uid]
+        if row.suspect:
+            row.suspect = False
+            self._learned(row, MemberAlive)
+
+    def _declare(self, uid: bytes, cause: int) -> None:
+        """The mesh's rules say that this member is dead."""
+        if uid == self.context.uid:
+            self._contradict(self.me.incarnation)
+            return
+        incarnation = self.table.rows[uid].incarnation
+        if self._gone(uid, FAILED, incarnation, None, self.context.wall_ms, cause):
+            self.spread.publish(wire.Dead(uid, incarnation, cause))
+
+    def replaced(self, uid: bytes, address: str) -> None:
+        """Another process answers at this address: if it is that of `uid`, `uid` is gone."""
+        if self.table.alive(uid) and self.table.rows[uid].record.address == address:
+            self._declare(uid, REPLACED)
+
+    # --- links
+
+    def link_lost(self, uid: bytes) -> None:
+        """The last link to a member was closed from outside."""
+        if self.table.alive(uid) and not self.leaving:
+            self.watch.link_lost(uid)
+            self.links.tend()
+
+    def dial_failed(self, uid: bytes, why: Why) -> None:
+        """A member could not be reached."""
+        if self.table.alive(uid):
+            self.watch.dial_failed(uid, why)
+
+    def beat(self) -> None:
+        """Beat, unless I have left."""
+        if not self.leaving:
+            self.watch.beat()
+
+    def stalled(self, seconds: float) -> None:
+        """I stood still for so long."""
+        self.watch.stalled(seconds)
+        self.context.timers.delay("hold", seconds)
+
+    # --- the view
+
+    def _view_soon(self) -> None:
+        now, settings = self.context.now, self.context.settings
+        if self._view_since is None:
+            self._view_since = now
+        due = min(now + settings.view_quiet, self._view_since + settings.view_wait)
+        self.context.timers.set(("view",), due)
+
+    def apply_view(self) -> None:
+        """Rebuild the rings for all changes since the last time, and move links."""
+        self._view_since = None
+        full = set(self.table.living)
+        if full == self.rings.uids:
+            return
+        self.rings = self.rings.changed(full - self.rings.uids, self.rings.uids - full)
+        self.verdicts.new_view(self.rings)
+        self.watch.new_view(self.rings)
+        self.links.want((self.watch.subjects.keys() | set(self.watch.observers)) - {self.me.uid})
+        self.context.emit(ViewChanged(len(full)))
+
+    def reap(self) -> None:
+        """Forget those that failed or left long ago."""
+        oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
+        for uid, row in list(self.table.rows.items()):
+            if row.status != ALIVE and row.since < oldest:
+                self.table.forget(uid)
+                self.verdicts.close(uid)

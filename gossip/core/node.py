@@ -1,0 +1,353 @@
+"""One member of the mesh: the parts put together, and the table of what each frame is for.
+
+Inputs: `receive`, `link_closed`, `found`, `tick`, and the user's `set_tags`, `write`, `leave`.
+Each takes the time, does what is due, and leaves outputs and events that `take` gives out. The
+node owns no clock: it is to be woken at `deadline`. Woken much later, it knows that it stood still
+itself (inputs that waited meanwhile are to be given before `tick`).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any as Whatever
+
+from meshcache.gossip import wire
+from meshcache.gossip.core import links as link_codes
+from meshcache.gossip.core.context import Context, Dice
+from meshcache.gossip.core.events import (
+    Event,
+    Incompatible,
+    MapChanged,
+    Output,
+    Why,
+)
+from meshcache.gossip.core.joining import Joining
+from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.membership import Membership
+from meshcache.gossip.core.settings import LAN, Settings
+from meshcache.gossip.core.spread import Spread
+from meshcache.gossip.core.statemap import Any as AnyVersion
+from meshcache.gossip.core.statemap import StateMap, Version
+from meshcache.gossip.core.sync import Sync
+from meshcache.gossip.errors import FrameInvalid, TagsTooLarge
+
+
+class Node:
+    """The protocol of one process."""
+
+    def __init__(
+        self,
+        record: wire.Record,
+        *,
+        mesh: str,
+        rng: Dice,
+        now: float,
+        wall_ms: int,
+        settings: Settings = LAN,
+        seeds: bool = False,
+    ) -> None:
+        """Make the node of the process that `record` describes (its incarnation is 0).
+
+        `seeds` says whether a `Resolve` will ever find something.
+        """
+        self.context = Context(
+            uid=record.uid,
+            mesh=wire.mesh_id(mesh),
+            settings=settings,
+            rng=rng,
+            now=now,
+            wall_ms=wall_ms,
+        )
+        self.links = Links(
+            self.context,
+            self._address_of,
+            lambda link: self._hello(link, reply=False),
+            lambda uid, address: self.members.replaced(uid, address),
+        )
+        self.spread = Spread(self.context, self.links, self._on_rumour)
+        self.members = Membership(self.context, record, self.links, self.spread)
+        self.map = StateMap(record.uid, settings)
+        self.sync = Sync(
+            self.context,
+            self.links,
+            self.members.table,
+            self.map,
+            self.members.take_row,
+            self._take_entry,
+        )
+        self.joining = Joining(self.context, self.links, self.members.table, seeds)
+        self.members.on_lost = self.joining.lost.add
+        self._stalled_at = -1.0
+        timers = self.context.timers
+        timers.set(("join",), now)
+        timers.set(("beat",), now + settings.period * rng.random())
+        timers.set(("sync",), now + settings.sync * rng.random())
+        timers.set(("sync-far",), now + settings.sync_far * rng.random())
+        timers.set(("heal",), now + settings.heal)
+        timers.set(("reap",), now + 60.0)
+        timers.set(("tend",), now + settings.redial)
+
+    # --- the driver's side
+
+    @property
+    def uid(self) -> bytes:
+        """Who this is: 16 random bytes per process."""
+        return self.context.uid
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` must be called next."""
+        return self.context.timers.deadline
+
+    def take(self) -> tuple[list[Output], list[Event]]:
+        """What is to be done and told since the last time."""
+        self.spread.flush()
+        context = self.context
+        outputs, context.outputs = context.outputs, []
+        events, context.events = context.events, []
+        return outputs, events
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._wake(now)
+        for name in self.context.timers.pop(now):
+            _TIMERS[name[0]](self, *name[1:])
+
+    def _wake(self, now: float) -> None:
+        due = self.deadline
+        late = now - due
+        self.context.now = max(now, self.context.now)
+        if late > self.context.settings.stall and due != self._stalled_at:
+            self._stalled_at = due  # once, however many inputs come before the tick
+            self.context.counts["stalls"] += 1
+            self.members.stalled(late)
+
+    def receive(self, number: int, frame: bytes, now: float) -> None:
+        """A frame came over the link of this number; nothing in it can raise."""
+        self._wake(now)
+        counts = self.context.counts
+        counts["frames_received"] += 1
+        counts["bytes_received"] += len(frame)
+        try:
+            message = wire.decode(frame, mesh=self.context.mesh, me=self.uid)
+        except FrameInvalid:
+            counts["malformed"] += 1
+            return
+        if message is None:
+            counts["unknown_kind"] += 1
+            return
+        if isinstance(message, wire.Hello):
+            self._on_hello(self.links.accepted(number), message)
+            return
+        link = self.links.by_number.get(number)
+        if isinstance(message, wire.Goaway) and link is not None:
+            self._on_goaway(link, message)
+        elif isinstance(message, wire.Redirect) and link is not None and link.dialled:
+            self.links.give_up(link)
+            self.joining.found(message.addresses)
+        elif link is None or link.peer is None:
+            counts["not_introduced"] += 1
+        else:
+            self.members.watch.heard(link.peer)
+            _MESSAGES[type(message)](self, link, message)
+
+    def link_closed(self, number: int, why: Why, now: float) -> None:
+        """A link ended, or one that was to be opened did not."""
+        self._wake(now)
+        link = self.links.lost(number)
+        if link is None:
+            return
+        self.spread.link_lost(number)
+        who = link.peer or link.expects
+        if link.peer is not None and link.peer not in self.links.by_peer:
+            self.members.link_lost(link.peer)
+        elif link.peer is None and who is not None:
+            self.links.failed(who, why)
+            self.members.dial_failed(who, why)
+
+    def found(self, addresses: Sequence[str], now: float) -> None:
+        """The answer to `Resolve`."""
+        self._wake(now)
+        self.joining.found(addresses)
+
+    # --- the user's side
+
+    def set_tags(self, tags: dict[str, str], now: float) -> None:
+        """Change my tags.
+
+        Raises:
+            TagsTooLarge: over the limit in bytes, or more than 32.
+        """
+        self._wake(now)
+        limit = self.context.settings.tags_bytes
+        if wire.tags_size(tags) > limit or len(tags) > 32:
+            raise TagsTooLarge(f"tags of {wire.tags_size(tags)} B are over {limit} B or 32 tags")
+        self.members.change_mine(tags=dict(tags))
+
+    def write(
+        self,
+        space: str,
+        key: str,
+        value: bytes | None,
+        expect: Version | AnyVersion | None,
+        now: float,
+    ) -> Version:
+        """Write (or with None delete) an entry of the map, and tell the mesh. Raises as
+        `StateMap.write`."""
+        self._wake(now)
+        entry = self.map.write(space, key, value, expect, self.context.wall_ms)
+        self.context.emit(MapChanged(space, key))
+        self.spread.publish(wire.Written(entry))
+        return Version(entry.clock, entry.writer)
+
+    def leave(self, now: float) -> None:
+        """Say that this member goes. `left_heard` tells how many have answered since."""
+        self._wake(now)
+        self.members.leave()
+
+    @property
+    def left_heard(self) -> bool:
+        """Whether all neighbours have acknowledged the leave (true if there are none)."""
+        return self.members.left_heard
+
+    # --- messages
+
+    def _address_of(self, uid: bytes) -> str | None:
+        row = self.members.table.rows.get(uid)
+        return row.record.address if row is not None else None
+
+    def _hello(self, link: Link, *, reply: bool) -> None:
+        record, size = self.members.me, len(self.members.table.living)
+        self.links.send(link, wire.Hello(record, wire.SPEAKS, 0, reply, size))
+
+    def _on_hello(self, link: Link, hello: wire.Hello) -> None:
+        record = hello.record
+        link.to = record.uid
+        if max(hello.speaks[0], wire.SPEAKS[0]) > min(hello.speaks[1], wire.SPEAKS[1]):
+            text = f"speaks versions {wire.SPEAKS}, the other {hello.speaks}"
+            self.context.emit(Incompatible(record.address, text))
+            self.links.close(link, link_codes.INCOMPATIBLE, text)
+            return
+        if record.uid == self.uid:
+            if link.dialled:
+                self.joining.mine.add(link.address)
+            self.links.close(link, link_codes.MYSELF)
+            return
+        known = self.members.table.rows.get(record.uid)
+        if not hello.reply and known is None and self.joining.crowded():
+            self.links.send(link, wire.Redirect(self.joining.others(8)))
+            return
+        expected = link.expects
+        self.links.established(link, record.uid)
+        if not hello.reply:
+            self._hello(link, reply=True)
+        if expected is not None and expected != record.uid and link.dialled:
+            self.members.replaced(expected, link.address)
+        fresh = not self.members.table.alive(record.uid)
+        self.members.first_contact()
+        self.members.introduced(record, link)
+        self.members.watch.heard(record.uid)
+        if fresh and link.dialled:
+            self.sync.begin(link)
+
+    def _on_goaway(self, link: Link, message: wire.Goaway) -> None:
+        if message.code == link_codes.INCOMPATIBLE:
+            self.context.emit(Incompatible(link.address, message.text))
+        if message.code == link_codes.MYSELF and link.dialled:
+            self.joining.mine.add(link.address)
+        if link.dialled:
+            self.links.give_up(link)
+        else:
+            self.links.lost(link.number)
+        self.spread.link_lost(link.number)
+
+    def _on_probe(self, link: Link, message: wire.Probe) -> None:
+        self.links.send(link, wire.Probed(message.number))
+
+    def _on_probed(self, link: Link, message: wire.Probed) -> None:
+        if link.peer is not None and self.members.watch.answered(link.peer, message.number):
+            self.members.answered(message.number)
+
+    def _on_rumour(self, rumour: wire.Rumour, link: Link) -> bool:
+        if isinstance(rumour, wire.Written):
+            return self._take_entry(rumour.entry, flood=False)
+        if isinstance(rumour, wire.Happened):
+            return True
+        return self.members.on_rumour(rumour)
+
+    def _take_entry(self, entry: wire.MapEntry, *, flood: bool = True) -> bool:
+        news = self.map.merge(entry, self.context.wall_ms)
+        if news is None:
+            return False
+        self.context.emit(MapChanged(news.space, news.key))
+        if flood or news is not entry:
+            self.spread.publish(wire.Written(news))
+        return news is entry
+
+    # --- timers
+
+    def _join_round(self) -> None:
+        self.joining.round()
+
+    def _dialled_out(self, number: int) -> None:
+        link = self.links.by_number.get(number)
+        if link is not None and link.peer is None:
+            self.links.give_up(link)
+            if link.expects is not None:
+                self.links.failed(link.expects, Why.UNREACHABLE)
+                self.members.dial_failed(link.expects, Why.UNREACHABLE)
+
+    def _sync_far(self) -> None:
+        context = self.context
+        context.timers.set(("sync-far",), context.now + context.jitter(context.settings.sync_far))
+        strangers = sorted(self.members.table.living - self.links.by_peer.keys() - {self.uid})
+        if strangers:
+            link = self.links.urge(context.rng.choice(strangers))
+            if link is not None:
+                context.timers.set(("sync-with", link.number), context.now + 1.0)
+
+    def _sync_with(self, number: int) -> None:
+        link = self.links.by_number.get(number)
+        if link is not None and link.peer is not None:
+            self.sync.begin(link)
+
+    def _reap(self) -> None:
+        self.context.timers.set(("reap",), self.context.now + 60.0)
+        self.members.reap()
+        self.map.reap(self.context.wall_ms)
+
+
+_MESSAGES: dict[type, Callable[[Node, Link, Whatever], None]] = {
+    wire.Beat: lambda node, link, message: None,
+    wire.Probe: Node._on_probe,
+    wire.Probed: Node._on_probed,
+    wire.Rumours: lambda node, link, message: node.spread.on_rumours(link, message),
+    wire.Ihave: lambda node, link, message: node.spread.on_ihave(link, message),
+    wire.Graft: lambda node, link, message: node.spread.on_graft(link, message),
+    wire.Prune: lambda node, link, message: node.spread.on_prune(link),
+    wire.Digest: lambda node, link, message: node.sync.on_digest(link, message),
+    wire.Differ: lambda node, link, message: node.sync.on_differ(link, message),
+    wire.Rows: lambda node, link, message: node.sync.on_rows(link, message),
+    wire.Reply: lambda node, link, message: None,
+    wire.Redirect: lambda node, link, message: None,
+}
+
+_TIMERS: dict[object, Callable[..., None]] = {
+    "join": Node._join_round,
+    "beat": lambda node: node.members.beat(),
+    "watch": lambda node: node.members.watch.look(),
+    "probe": lambda node, uid: node.members.watch.unanswered(uid),
+    "probe-again": lambda node, uid: node.members.watch.probe_again(uid),
+    "miss": lambda node, uid, kind: node.members.watch.still_missing(uid, kind),
+    "redial": lambda node, uid: node.members.watch.redial(uid),
+    "verdicts": lambda node: node.members.verdicts.reconsider(),
+    "hold": lambda node, uid: node.members.verdicts.hold_over(uid),
+    "view": lambda node: node.members.apply_view(),
+    "tend": lambda node: node.links.tend(),
+    "dialled": Node._dialled_out,
+    "ihave": lambda node: node.spread.send_names(),
+    "graft": lambda node, name: node.spread.graft(name),
+    "sync": lambda node: node.sync.round(),
+    "sync-far": Node._sync_far,
+    "sync-with": Node._sync_with,
+    "heal": lambda node: node.joining.heal(),
+    "reap": Node._reap,
+}

@@ -1,0 +1,171 @@
+"""From what observers say to suspect and failed: the same rules at every member.
+
+An alert is one observer's word about its subject. The voters on a member are those of its
+observers that are not accused themselves (in a partition the far observers are all accused; in a
+mesh of three, of which two die, nobody else is left) and all that accuse it.
+
+- suspect: a majority of the voters accuses. Visible to the user, moves nothing.
+- failed, at once: two voters (or the only one) were refused a connection: nobody listens there.
+- failed, else: still suspect after the hold. Its observers say so first, in the same bytes.
+
+A higher incarnation, which only the subject makes, voids all alerts before it; but one that keeps
+refuting while its observers stay deaf runs out of refutations. After Rapid's cut detection and
+SWIM's suspicion, both split in two: routing around is cheap, moving ownership is not.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from meshcache.gossip import wire
+from meshcache.gossip.core.context import Context
+from meshcache.gossip.core.rings import Rings
+from meshcache.gossip.core.table import ALIVE, Table
+
+HEARD, SILENT, REFUSED = 0, 1, 2
+REPLACED = 3
+RECENT = 30.0
+"""An alert counts if its observer was one this long ago: rings differ while views differ."""
+
+
+@dataclass(slots=True)
+class Case:
+    """What is said against one member."""
+
+    alerts: dict[bytes, wire.Alert] = field(default_factory=dict)
+    floor: int = 0
+    """Alerts of lower incarnations are void."""
+    refuted: list[float] = field(default_factory=list)
+    suspect: bool = False
+
+
+def majority(voters: int) -> int:
+    """How many of so many voters must agree."""
+    return voters // 2 + 1
+
+
+@dataclass
+class Verdicts:
+    """The open cases of one node."""
+
+    context: Context
+    table: Table
+    on_suspect: Callable[[bytes], None]
+    on_cleared: Callable[[bytes], None]
+    on_dead: Callable[[bytes, int], None]
+    rings: Rings = field(default_factory=lambda: Rings(1))
+    cases: dict[bytes, Case] = field(default_factory=dict)
+    accused: set[bytes] = field(default_factory=set)
+    _past: list[tuple[float, Rings]] = field(default_factory=list)
+
+    def new_view(self, rings: Rings) -> None:
+        """The rings changed."""
+        now = self.context.now
+        self._past = [(until, old) for until, old in self._past if until > now][-3:]
+        self._past.append((now + RECENT, self.rings))
+        self.rings = rings
+        for uid in list(self.cases):
+            self.evaluate(uid)
+
+    def hear(self, alert: wire.Alert) -> bool:
+        """Take in an observer's word; True if it was news."""
+        row = self.table.rows.get(alert.subject)
+        if row is None or row.status != ALIVE or alert.incarnation < row.incarnation:
+            return row is None
+        case = self.cases.get(alert.subject)
+        if case is None:
+            case = self.cases[alert.subject] = Case(floor=row.incarnation)
+        known = case.alerts.get(alert.observer)
+        if known is not None and (known.incarnation, known.number) >= (
+            alert.incarnation,
+            alert.number,
+        ):
+            return False
+        case.alerts[alert.observer] = alert
+        accused = any(word.kind != HEARD for word in case.alerts.values())
+        if accused != (alert.subject in self.accused):
+            (self.accused.add if accused else self.accused.discard)(alert.subject)
+            if len(self.cases) > 1:  # the voters on others may have changed
+                self.context.timers.set_earlier(("verdicts",), self.context.now + 0.05)
+        self.evaluate(alert.subject)
+        return True
+
+    def reconsider(self) -> None:
+        """Evaluate all open cases: whom to count as a voter has changed."""
+        for uid in list(self.cases):
+            self.evaluate(uid)
+
+    def refuted(self, uid: bytes) -> None:
+        """The subject raised its incarnation."""
+        case = self.cases.get(uid)
+        if case is None:
+            return
+        now, settings = self.context.now, self.context.settings
+        case.refuted = [at for at in case.refuted if at > now - settings.refutation_window]
+        case.refuted.append(now)
+        if case.suspect and len(case.refuted) > settings.refutations:
+            return
+        case.floor = self.table.rows[uid].incarnation
+        case.alerts = {
+            observer: alert
+            for observer, alert in case.alerts.items()
+            if alert.incarnation >= case.floor
+        }
+        if not any(word.kind != HEARD for word in case.alerts.values()):
+            self.accused.discard(uid)
+        self.evaluate(uid)
+
+    def close(self, uid: bytes) -> None:
+        """The member failed, left or is forgotten."""
+        self.cases.pop(uid, None)
+        self.accused.discard(uid)
+        self.context.timers.cancel(("hold", uid))
+
+    def accusers(self, uid: bytes) -> dict[bytes, int]:
+        """Who accuses `uid` with right, and of what kind."""
+        case = self.cases.get(uid)
+        if case is None:
+            return {}
+        now = self.context.now
+        return {
+            observer: alert.kind
+            for observer, alert in case.alerts.items()
+            if alert.kind != HEARD
+            and alert.incarnation >= case.floor
+            and self.table.alive(observer)
+            and (
+                observer in self.rings.observers(uid)
+                or any(until > now and observer in old.observers(uid) for until, old in self._past)
+            )
+        }
+
+    def evaluate(self, uid: bytes) -> None:
+        """Apply the rules to one member."""
+        case = self.cases.get(uid)
+        row = self.table.rows.get(uid)
+        if case is None or row is None or row.status != ALIVE:
+            self.close(uid)
+            return
+        accusers = self.accusers(uid)
+        voters = (set(self.rings.observers(uid)) - self.accused) | accusers.keys()
+        refused = sum(kind == REFUSED for kind in accusers.values())
+        if accusers and refused >= min(2, len(voters)):
+            self.on_dead(uid, REFUSED)
+            return
+        suspect = bool(accusers) and len(accusers) >= majority(len(voters))
+        if suspect and not case.suspect:
+            case.suspect = True
+            wait = self.context.settings.hold + (0.0 if self.context.uid in accusers else 1.0)
+            self.context.timers.set(("hold", uid), self.context.now + wait)
+            self.on_suspect(uid)
+        elif case.suspect and not suspect:
+            case.suspect = False
+            self.context.timers.cancel(("hold", uid))
+            self.on_cleared(uid)
+        if not accusers and not case.refuted and not case.alerts:
+            self.close(uid)
+
+    def hold_over(self, uid: bytes) -> None:
+        """The hold of a suspect has ended."""
+        case = self.cases.get(uid)
+        if case is not None and case.suspect:
+            self.on_dead(uid, SILENT)

@@ -1,0 +1,256 @@
+"""Observing: beats to my observers, and an eye on my subjects.
+
+Each member sends a beat to its observers once in a period; any frame from a subject counts as
+one. (SWIM and Rapid ping and wait for the answer; over links that stay open a one-way beat tells
+the same with half the packets.) A subject whose beat is overdue is probed; no answer in time is an
+alert of kind silent. A link that is closed is dialled again at once; a dial that is refused, twice
+150 ms apart, is an alert of kind refused. Whoever hears of another's alert about its own subject
+probes that at once.
+
+A member first doubts itself: after it was woken late it alerts nobody for a second, and when half
+of its subjects are missing at once it waits for another observer's word or for `doubt` seconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from meshcache.gossip import wire
+from meshcache.gossip.core.context import Context
+from meshcache.gossip.core.events import Why
+from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.rings import Rings
+from meshcache.gossip.core.verdicts import HEARD, REFUSED, SILENT
+
+REFUSED_AGAIN = 0.15
+"""Between the two refusals: a listener that is only being replaced is back after that."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """One member that this one observes."""
+
+    heard: float
+    missing: bool = False
+    """Did not answer a probe in time, or could not be reached."""
+    refused: int = 0
+    alert: int = HEARD
+    """What this member has told the mesh."""
+
+
+@dataclass
+class Watch:
+    """The observer in one node."""
+
+    context: Context
+    links: Links
+    accused_by_other: Callable[[bytes], bool]
+    """Whether another observer's alert stands against this member."""
+    incarnation_of: Callable[[bytes], int]
+    publish: Callable[[wire.Alert], None]
+    subjects: dict[bytes, Subject] = field(default_factory=dict)
+    observers: tuple[bytes, ...] = ()
+    round_trips: dict[bytes, float] = field(default_factory=dict)
+    """The last measured round trip to each peer, seconds."""
+    _quiet_until: float = 0.0
+    _numbers: int = 0
+    _probes: dict[int, tuple[bytes, float]] = field(default_factory=dict)
+
+    def new_view(self, rings: Rings) -> None:
+        """The rings changed: who observes whom is new."""
+        context = self.context
+        self.observers = rings.observers(context.uid)
+        subjects = rings.subjects(context.uid)
+        for uid in self.subjects.keys() - subjects:
+            del self.subjects[uid]
+            context.timers.cancel(("probe", uid))
+        for uid in subjects - self.subjects.keys():
+            self.subjects[uid] = Subject(context.now + context.settings.newcomer_grace)
+        context.timers.set_earlier(("watch",), context.now + context.settings.period)
+
+    # --- beats
+
+    def beat(self) -> None:
+        """Tell the observers that I live."""
+        for uid in self.observers:
+            link = self.links.of(uid)
+            if link is not None:
+                self.links.send(link, wire.Beat())
+        self.context.timers.set(("beat",), self.context.now + self.context.settings.period)
+
+    def heard(self, uid: bytes) -> None:
+        """A frame came from `uid`."""
+        subject = self.subjects.get(uid)
+        if subject is None:
+            return
+        subject.heard = max(subject.heard, self.context.now)
+        subject.refused = 0
+        if subject.missing:
+            subject.missing = False
+            self.context.timers.cancel(("probe", uid))
+        if subject.alert != HEARD:
+            self._tell(uid, subject, HEARD)
+
+    # --- looking
+
+    def look(self) -> None:
+        """Probe the subjects that are overdue; sets its own timer."""
+        now, settings = self.context.now, self.context.settings
+        late = settings.period + settings.grace
+        again = now + late
+        for uid, subject in self.subjects.items():
+            due = subject.heard + late
+            if due <= now + 0.001:
+                if self.context.timers.due(("probe", uid)) is None:
+                    self.probe(uid)
+            else:
+                again = min(again, due)
+        self.context.timers.set(("watch",), again)
+
+    def probe(self, uid: bytes) -> None:
+        """Ask a subject for an answer, or dial it if there is no link."""
+        settings = self.context.settings
+        link = self.links.of(uid)
+        if link is not None:
+            self.ask(link)
+        else:
+            self.links.urge(uid)
+        wait = settings.probe_timeout if link is not None else settings.dial_timeout
+        self.context.timers.set(("probe", uid), self.context.now + wait)
+
+    def ask(self, link: Link) -> int:
+        """Send a probe; its number comes back in the answer."""
+        self._numbers += 1
+        if link.peer is not None:
+            self._probes[self._numbers] = (link.peer, self.context.now)
+            if len(self._probes) > 256:
+                del self._probes[next(iter(self._probes))]
+        self.links.send(link, wire.Probe(self._numbers))
+        return self._numbers
+
+    def answered(self, uid: bytes, number: int) -> bool:
+        """A probe's answer came; False if it was none of this member's."""
+        asked = self._probes.pop(number, None)
+        if asked is None or asked[0] != uid:
+            return False
+        self.round_trips[uid] = self.context.now - asked[1]
+        return True
+
+    def unanswered(self, uid: bytes) -> None:
+        """A probe's time is over."""
+        subject = self.subjects.get(uid)
+        if subject is None:
+            return
+        settings = self.context.settings
+        if subject.heard + settings.period + settings.grace > self.context.now:
+            return
+        self._miss(uid, subject, SILENT)
+        self.context.timers.set(("probe-again", uid), self.context.now + settings.period)
+
+    def probe_again(self, uid: bytes) -> None:
+        """Keep trying a subject that is missing: it may come back."""
+        subject = self.subjects.get(uid)
+        if subject is not None and subject.missing:
+            self.probe(uid)
+
+    def redial(self, uid: bytes) -> None:
+        """The second try after a refusal."""
+        if uid in self.subjects and self.links.of(uid) is None:
+            self.links.urge(uid)
+
+    def link_lost(self, uid: bytes) -> None:
+        """The last link to `uid` was closed by the other side's kernel."""
+        if uid in self.subjects:
+            self.links.urge(uid)
+
+    def dial_failed(self, uid: bytes, why: Why) -> None:
+        """Nobody (of ours) answers at the address of `uid`."""
+        subject = self.subjects.get(uid)
+        if subject is None:
+            return
+        if why is Why.REFUSED:
+            subject.refused += 1
+            if subject.refused < 2:
+                self.context.timers.set(("redial", uid), self.context.now + REFUSED_AGAIN)
+            else:
+                self._miss(uid, subject, REFUSED)
+        else:
+            self._miss(uid, subject, SILENT)
+
+    def alerted(self, uid: bytes) -> None:
+        """Another observer of my subject misses it."""
+        subject = self.subjects.get(uid)
+        if subject is None or uid == self.context.uid:
+            return
+        if subject.missing:
+            self._miss(uid, subject, SILENT)
+        elif self.context.timers.due(("probe", uid)) is None:
+            subject.heard = min(subject.heard, self.context.now - self.context.settings.period)
+            self.probe(uid)
+
+    # --- telling
+
+    def _miss(self, uid: bytes, subject: Subject, kind: int) -> None:
+        context, settings = self.context, self.context.settings
+        subject.missing = True
+        if subject.alert >= kind:
+            return
+        if context.now < self._quiet_until:
+            context.timers.set(("miss", uid, kind), self._quiet_until)
+            return
+        if kind == SILENT and self._in_doubt(uid, subject):
+            context.timers.set_earlier(("miss", uid, kind), context.now + 0.1)
+            return
+        standing = sum(one.alert != HEARD for one in self.subjects.values())
+        if subject.alert == HEARD and standing >= settings.open_alerts:
+            context.counts["alerts_held_back"] += 1
+            context.timers.set(("miss", uid, kind), context.now + settings.period)
+            return
+        self._tell(uid, subject, kind)
+
+    def still_missing(self, uid: bytes, kind: int) -> None:
+        """An alert that was put off is due."""
+        subject = self.subjects.get(uid)
+        if subject is not None and subject.missing:
+            self._miss(uid, subject, kind)
+
+    def _in_doubt(self, uid: bytes, subject: Subject) -> bool:
+        total = len(self.subjects)
+        missing = sum(one.missing for one in self.subjects.values())
+        if total < 3 or 2 * missing < total or missing < 2 or self.accused_by_other(uid):
+            return False
+        settings = self.context.settings
+        patience = settings.period + settings.grace + settings.probe_timeout + settings.doubt
+        return self.context.now < subject.heard + patience
+
+    def _tell(self, uid: bytes, subject: Subject, kind: int) -> None:
+        subject.alert = kind
+        self._numbers += 1
+        self.context.counts["alerts"] += kind != HEARD
+        self.publish(
+            wire.Alert(uid, self.incarnation_of(uid), self.context.uid, self._numbers, kind)
+        )
+
+    def refuted(self, uid: bytes) -> None:
+        """The subject says that it lives: it gets a new chance to be heard."""
+        subject = self.subjects.get(uid)
+        if subject is not None and subject.alert != HEARD:
+            subject.alert = HEARD
+            subject.missing = False
+            subject.refused = 0
+            subject.heard = self.context.now
+            self.context.timers.set_earlier(
+                ("watch",), self.context.now + self.context.settings.period
+            )
+
+    def stalled(self, seconds: float) -> None:
+        """This process stood still: nothing that was awaited meanwhile can be held against
+        anybody."""
+        context, settings = self.context, self.context.settings
+        self._quiet_until = context.now + settings.quiet_after_stall
+        for uid, subject in self.subjects.items():
+            subject.heard = max(subject.heard, context.now)
+            if subject.alert == HEARD:
+                subject.missing = False
+                subject.refused = 0
+            context.timers.cancel(("probe", uid))
+        context.timers.delay("miss", seconds)

@@ -1,0 +1,425 @@
+"""The transport: links over ZeroMQ, encrypted and authenticated by CURVE.
+
+Two ROUTER sockets. The inbound one is bound, and names its peers itself (so no two can clash). The
+outbound one is never bound; each connect gets a routing id of its own and is tried once: no
+reconnection inside libzmq, for the core must know when a link ends. libzmq's monitors tell when a
+connection ends: for an outbound one by its endpoint, for an inbound one by its file descriptor,
+which each message carries too.
+
+Who may connect is decided in this process, on the loop: a ZAP handler lets in the client keys that
+follow from the mesh keys. Without the server's public key, which follows from them as well, a
+stranger cannot even begin a handshake.
+
+Facts about libzmq 4.3.5 that shaped this are in docs/gossip.md.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from meshcache.gossip import addresses
+from meshcache.gossip.core.events import Why
+from meshcache.gossip.errors import AddressUnusable, InvalidSettings
+from meshcache.gossip.keys import CurveKeys
+from meshcache.gossip.tasks import Tasks
+from meshcache.gossip.wire import MAX_FRAME
+
+DOMAIN = b"meshcache gossip"
+BATCH = 256
+"""Frames read from one socket before others have their turn."""
+CONNECT_TIMEOUT = 1.0
+KNOCK_TIMEOUT = 0.5
+_MONITORED = (
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_CONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Outbound:
+    number: int
+    endpoint: str
+    host: str
+    port: int
+    descriptor: int | None = None
+    """The connection's, once it is up."""
+    knocking: bool = False
+    connecting: bool = False
+    waiting: list[bytes] = field(default_factory=list)
+    """Frames that were sent while the name was looked up."""
+
+    @property
+    def routing_id(self) -> bytes:
+        return b"\x01" + self.number.to_bytes(8, "big")
+
+
+class Transport:
+    """The links of one member."""
+
+    def __init__(
+        self,
+        keys: CurveKeys,
+        *,
+        on_frames: Callable[[list[tuple[int, bytes]]], None],
+        on_closed: Callable[[int, Why], None],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        """Make a transport; nothing is bound until `start`.
+
+        `on_frames` gets (link number, frame) pairs, `on_closed` the links that ended by
+        themselves; both are called on the loop.
+        """
+        self._keys = keys
+        self._allowed = {keys.client.raw_public}
+        self._on_frames = on_frames
+        self._on_closed = on_closed
+        self._tasks = Tasks(on_error)
+        self._context = zmq.Context(io_threads=1)
+        self._readers: list[zmq.Socket[bytes]] = []
+        self._outbound: dict[int, _Outbound] = {}
+        self._endpoints: dict[str, _Outbound] = {}
+        self._inbound: dict[int, bytes] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._descriptors: dict[int, set[int]] = {}
+        self._accepted: set[int] = set()
+        self._last = 0
+        self._drain_due = False
+        self._closed = False
+        self.refused = 0
+        """Handshakes of strangers that were turned away."""
+        self.dropped = 0
+        """Frames that could not be sent: the link is gone, or its queue is full."""
+
+    # --- beginning and end
+
+    async def start(self, host: str, port: int) -> int:
+        """Bind; the port that is bound (the given one unless it was 0).
+
+        Raises:
+            AddressUnusable: taken, or not of this machine. Nothing is left open.
+        """
+        self._loop = asyncio.get_running_loop()
+        # ZAP must be there before the first peer is.
+        self._zap = self._socket(zmq.ROUTER)
+        self._zap.bind("inproc://zeromq.zap.01")
+        self._server = self._router()
+        self._server.curve_server = True
+        self._server.curve_publickey = self._keys.server.public
+        self._server.curve_secretkey = self._keys.server.secret
+        self._server.zap_domain = DOMAIN
+        self._client = self._router()
+        self._client.curve_publickey = self._keys.client.public
+        self._client.curve_secretkey = self._keys.client.secret
+        self._client.curve_serverkey = self._keys.server.public
+        self._server_monitor = self._monitor(self._server)
+        self._client_monitor = self._monitor(self._client)
+        if ":" in host:
+            self._server.ipv6 = True
+        endpoint = "*" if host in addresses.WILDCARDS and ":" not in host else host
+        try:
+            self._server.bind(f"tcp://{addresses.join(endpoint, port)}")
+        except zmq.ZMQError as error:
+            await self.close()
+            raise AddressUnusable(
+                f"cannot listen for gossip at {addresses.join(host, port)}: {error.strerror}"
+            ) from error
+        for sock in (self._zap, self._server, self._client):
+            self._watch(sock)
+        for sock in (self._server_monitor, self._client_monitor):
+            self._watch(sock)
+        bound = self._server.getsockopt_string(zmq.LAST_ENDPOINT)
+        return int(bound.rpartition(":")[2])
+
+    def _socket(self, kind: int) -> "zmq.Socket[bytes]":
+        sock: zmq.Socket[bytes] = self._context.socket(kind)
+        sock.linger = 0
+        return sock
+
+    def _router(self) -> "zmq.Socket[bytes]":
+        sock = self._socket(zmq.ROUTER)
+        sock.router_mandatory = 1
+        sock.sndhwm, sock.rcvhwm = 256, 10_000
+        sock.maxmsgsize = MAX_FRAME
+        sock.handshake_ivl = 3000
+        sock.connect_timeout = int(CONNECT_TIMEOUT * 1000)
+        sock.reconnect_ivl = -1
+        sock.heartbeat_ivl = 0  # the core has its own, which a stuck process cannot answer
+        sock.tcp_keepalive = 1
+        sock.backlog = 1024
+        return sock
+
+    def _monitor(self, sock: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
+        monitor = sock.get_monitor_socket(_MONITORED)
+        assert monitor is not None
+        monitor.linger = 0
+        monitor.rcvhwm = 0
+        return monitor
+
+    def _watch(self, sock: "zmq.Socket[bytes]") -> None:
+        self._readers.append(sock)
+        self._loop.add_reader(sock.fileno(), self.drain)
+
+    async def close(self) -> None:
+        """Close everything; what was not sent is lost."""
+        if self._closed:
+            return
+        self._closed = True
+        for sock in self._readers:
+            self._loop.remove_reader(sock.fileno())
+        self._readers.clear()
+        await self._tasks.close()
+        for name in ("_server", "_client"):
+            sock = getattr(self, name, None)
+            if sock is not None:
+                sock.disable_monitor()
+        self._context.destroy(linger=0)
+
+    # --- links
+
+    def open(self, number: int, address: str) -> None:
+        """Connect once."""
+        try:
+            host, port = addresses.split(address)
+        except InvalidSettings:  # another member's nonsense
+            self._loop.call_soon(self._on_closed, number, Why.UNREACHABLE)
+            return
+        link = self._outbound[number] = _Outbound(number, "", host, port)
+        try:
+            ip_address(host)
+        except ValueError:
+            self._tasks.start(self._look_up(link), f"gossip look up {address}")
+        else:
+            self._connect(link)
+
+    async def _look_up(self, link: _Outbound) -> None:
+        try:
+            found = await self._loop.getaddrinfo(link.host, link.port, type=socket.SOCK_STREAM)
+        except OSError:
+            self._end(link, Why.UNREACHABLE)
+            return
+        if self._outbound.get(link.number) is link:
+            link.host = str(found[0][4][0])
+            self._connect(link)
+            self.drain_soon()
+
+    def _connect(self, link: _Outbound) -> None:
+        link.endpoint = f"tcp://{addresses.join(link.host, link.port)}"
+        earlier = self._endpoints.get(link.endpoint)
+        if earlier is not None:
+            self._forget(earlier)
+        self._endpoints[link.endpoint] = link
+        try:
+            self._client.ipv6 = ":" in link.host
+            self._client.setsockopt(zmq.CONNECT_ROUTING_ID, link.routing_id)
+            self._client.connect(link.endpoint)
+        except zmq.ZMQError:
+            self._loop.call_soon(self._end, link, Why.UNREACHABLE)
+            return
+        link.connecting = True
+        waiting, link.waiting = link.waiting, []
+        for frame in waiting:
+            self.send(link.number, frame)
+
+    def send(self, number: int, frame: bytes) -> None:
+        """Send; a frame for a link that is gone or full is dropped and counted."""
+        if number > 0:
+            link = self._outbound.get(number)
+            if link is not None and not link.connecting:
+                link.waiting.append(frame)
+                return
+            sock, routing_id = self._client, link.routing_id if link is not None else None
+        else:
+            sock, routing_id = self._server, self._inbound.get(number)
+        if routing_id is None:
+            self.dropped += 1
+            return
+        try:
+            sock.send_multipart((routing_id, frame), zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EAGAIN, errno.EHOSTUNREACH):
+                raise
+            self.dropped += 1
+
+    def close_link(self, number: int) -> None:
+        """Close an outbound link; nothing is reported."""
+        link = self._outbound.get(number)
+        if link is not None:
+            self._forget(link)
+
+    def _forget(self, link: _Outbound) -> None:
+        self._outbound.pop(link.number, None)
+        if self._endpoints.get(link.endpoint) is link:
+            del self._endpoints[link.endpoint]
+            try:
+                self._client.disconnect(link.endpoint)
+            except zmq.ZMQError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+
+    def _end(self, link: _Outbound, why: Why) -> None:
+        if self._outbound.get(link.number) is link:
+            self._forget(link)
+            self._on_closed(link.number, why)
+
+    # --- reading
+
+    def drain_soon(self) -> None:
+        """Look at the sockets in the loop's next round: their descriptors tell of changes only,
+        and a send may have swallowed one."""
+        if not self._drain_due and not self._closed:
+            self._drain_due = True
+            self._loop.call_soon(self._drain_later)
+
+    def _drain_later(self) -> None:
+        self._drain_due = False
+        self.drain()
+
+    def drain(self) -> None:
+        """Read what is there: frames, then the monitors, then hand on the frames.
+
+        In this order a message is known before its descriptor can be used again: what the
+        monitors say of a connection's end was written before anything of a later connection
+        with the same descriptor could be read.
+        """
+        if self._closed:
+            return
+        self._answer_zap()
+        frames: list[tuple[int, bytes]] = []
+        strange: list[tuple[bytes, int, bytes]] = []
+        more = self._read(self._server, frames, strange)
+        more |= self._read(self._client, frames, None)
+        if frames:
+            self._on_frames(frames)
+        self._read_monitor(self._server_monitor, self._server_event)
+        self._read_monitor(self._client_monitor, self._client_event)
+        if strange:
+            self._on_frames([one for one in map(self._introduce, strange) if one is not None])
+        if more:
+            self.drain_soon()
+
+    def _read(
+        self,
+        sock: "zmq.Socket[bytes]",
+        frames: list[tuple[int, bytes]],
+        strange: list[tuple[bytes, int, bytes]] | None,
+    ) -> bool:
+        """Read up to a batch; whether there is more. `strange` are (routing id, descriptor,
+        frame) of peers that were not seen before."""
+        for _ in range(BATCH):
+            try:
+                parts: list[Any] = sock.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return False
+            if len(parts) != 2:
+                continue
+            routing_id, frame = parts[0].bytes, parts[1].bytes
+            if strange is None:
+                number = int.from_bytes(routing_id[1:], "big")
+                if number in self._outbound:
+                    frames.append((number, frame))
+            elif routing_id in self._numbers:
+                frames.append((self._numbers[routing_id], frame))
+            else:
+                strange.append((routing_id, parts[1].get(zmq.SRCFD), frame))
+        return True
+
+    def _introduce(self, strange: tuple[bytes, int, bytes]) -> tuple[int, bytes] | None:
+        routing_id, descriptor, frame = strange
+        number = self._numbers.get(routing_id)
+        if number is None:
+            if descriptor not in self._accepted:
+                return None  # it hung up already
+            self._last -= 1
+            number = self._numbers[routing_id] = self._last
+            self._inbound[number] = routing_id
+            self._descriptors.setdefault(descriptor, set()).add(number)
+        return number, frame
+
+    def _read_monitor(
+        self, monitor: "zmq.Socket[bytes]", handle: Callable[[int, int, str], None]
+    ) -> None:
+        while True:
+            try:
+                parts = monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            event = parse_monitor_message(parts)
+            handle(event["event"], event["value"], event["endpoint"].decode())
+
+    def _server_event(self, event: int, value: int, endpoint: str) -> None:
+        if event == zmq.EVENT_ACCEPTED:
+            self._accepted.add(value)
+        elif event == zmq.EVENT_DISCONNECTED:
+            self._accepted.discard(value)
+            for number in self._descriptors.pop(value, ()):
+                del self._numbers[self._inbound.pop(number)]
+                self._on_closed(number, Why.CLOSED)
+        elif event & _FAILED:
+            self.refused += 1
+
+    def _client_event(self, event: int, value: int, endpoint: str) -> None:
+        link = self._endpoints.get(endpoint)
+        if link is None:
+            return
+        if event == zmq.EVENT_CONNECTED:
+            link.descriptor = value
+        elif event == zmq.EVENT_DISCONNECTED:
+            if value == link.descriptor:
+                self._end(link, Why.CLOSED)
+        elif event & _FAILED:
+            self._end(link, Why.UNREACHABLE)
+        elif event == zmq.EVENT_CLOSED and link.descriptor is None and not link.knocking:
+            link.knocking = True
+            self._tasks.start(self._knock(link), f"gossip knock {endpoint}")
+
+    async def _knock(self, link: _Outbound) -> None:
+        """Find out why a connect failed: libzmq does not tell a refusal from silence."""
+        why = Why.UNREACHABLE
+        try:
+            async with asyncio.timeout(KNOCK_TIMEOUT):
+                _, writer = await asyncio.open_connection(link.host, link.port)
+            writer.transport.abort()
+        except ConnectionRefusedError:
+            why = Why.REFUSED
+        except (OSError, TimeoutError):
+            pass
+        if link.descriptor is None:  # else the event was of an earlier connection
+            self._end(link, why)
+        link.knocking = False
+
+    # --- who may connect
+
+    def _answer_zap(self) -> None:
+        # RFC 27 (ZAP): version, request id, domain, address, identity, mechanism, credentials.
+        while True:
+            try:
+                parts = self._zap.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            start = parts.index(b"") + 1
+            route, request = parts[:start], parts[start:]
+            good = (
+                len(request) == 7
+                and request[0] == b"1.0"
+                and request[5] == b"CURVE"
+                and request[6] in self._allowed
+            )
+            status = (b"200", b"OK") if good else (b"400", b"not of this mesh")
+            self._zap.send_multipart([*route, b"1.0", request[1], *status, b"member", b""])
