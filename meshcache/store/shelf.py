@@ -47,7 +47,6 @@ class Shelf:
         self.counters = Counters()
         self.closed = False
         self._now = now
-        self._aside = 0
 
     def scan(self) -> None:
         """Take in what the folder has, and evict down to the quota.
@@ -66,20 +65,20 @@ class Shelf:
             self.ledger.list(record)
         self._evict_for(0)
 
-    def make_room(self, what: str, charge: int) -> None:
-        """Evict until `charge` bytes more are within the quota.
+    def make_room(self, record: Record) -> None:
+        """Evict until what the record is charged for is within the quota.
 
         Raises:
             StoreFull: that cannot be; nothing was evicted, unless the disk refused midway.
         """
         if self.closed:
-            raise StoreFull(f"{what} cannot be kept: the store is closed")
-        if not self.ledger.could_hold(charge):
+            raise StoreFull(f"block {record.id} cannot be kept: the store is closed")
+        if not self.ledger.could_hold(record.charge):
             raise StoreFull(
-                f"{what} ({format_size(charge)}) does not fit in the quota of "
+                f"block {record.id} ({format_size(record.charge)}) does not fit in the quota of "
                 f"{format_size(self.ledger.quota)}: the rest is in use"
             )
-        self._evict_for(charge)
+        self._evict_for(record.charge)
 
     def _evict_for(self, charge: int) -> None:
         while self.ledger.lacks(charge) and (oldest := self.ledger.oldest()) is not None:
@@ -94,18 +93,6 @@ class Shelf:
         self.ledger.unlist(record)
         self.counters.evictions += 1
         self.counters.evicted_bytes += record.charge
-
-    def set_aside(self, size: int) -> None:
-        """Count `size` bytes for files that are no blocks, in place of what was counted before.
-
-        Raises:
-            StoreFull: the blocks in use leave no room; the former size stays counted.
-        """
-        more = size - self._aside
-        if more > 0:
-            self.make_room("what is set aside", more)
-        self.ledger.used += more
-        self._aside = size
 
     def allocate(self, record: Record, place: Path, size: int) -> mmap.mmap:
         """A new file of `size` bytes at `place`, mapped; its record is admitted.

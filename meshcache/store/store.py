@@ -86,7 +86,7 @@ class Store:
 
     @property
     def used(self) -> int:
-        """Bytes on disk: blocks, drafts, removed blocks that are still read, what is set aside."""
+        """Bytes on disk: blocks, drafts, and removed blocks that are still read."""
         self._settle()
         return self._ledger.used
 
@@ -237,9 +237,8 @@ class Store:
         """
         check_length(block_id, length)
         self._settle()
-        charge = charge_of(length)
-        self._shelf.make_room(f"block {block_id}", charge)
-        record = Record(block_id, charge, 0.0, checked=True)
+        record = Record(block_id, charge_of(length), 0.0, checked=True)
+        self._shelf.make_room(record)
         place = self._shelf.folder.new_draft()
         mapping = self._shelf.allocate(record, place, length + trailer_size(length))
         self._ledger.use(record)
@@ -276,16 +275,6 @@ class Store:
         if (record := self._ledger.get(block_id)) is not None:
             self._shelf.remove(record)
             self._lent.pop(block_id, None)
-
-    def set_aside(self, size: int) -> None:
-        """Count `size` bytes of the quota for files of the folder that are no blocks (snapshots),
-        in place of what was set aside before. Nothing is after `open`.
-
-        Raises:
-            StoreFull: the blocks in use leave no room; the former size stays counted.
-        """
-        self._settle()
-        self._shelf.set_aside(size)
 
     def close(self) -> None:
         """Abort the drafts and let others have the folder. Loans stay good. Idempotent."""
