@@ -25,7 +25,7 @@ from meshcache.errors import (
     OriginError,
     OriginUnreachable,
 )
-from meshcache.gossip import ABSENT, EntryTooLarge, Gossip, MapConflict
+from meshcache.gossip import EntryTooLarge, Gossip, MapConflict, MapFull
 from meshcache.origin import Origin
 from meshcache.snapshot import Builder, Skipped
 
@@ -62,7 +62,7 @@ class Catalog:
 
     def names(self) -> list[str]:
         """The names of all datasets, sorted."""
-        return sorted(self._map.items(DATASETS))
+        return [name for name, _ in self._map.items(DATASETS)]
 
     def get(self, name: str) -> Dataset:
         """A dataset's record.
@@ -116,10 +116,10 @@ class Catalog:
             for origin in origins:
                 await origin.close()
         try:
-            self._map.put(DATASETS, spec.name, record, expect=ABSENT)
+            self._map.put(DATASETS, spec.name, record, expect=None)
         except MapConflict as error:
             raise DatasetExists(f"dataset {spec.name!r} was created meanwhile") from error
-        except EntryTooLarge as error:
+        except (EntryTooLarge, MapFull) as error:
             raise InvalidInput(str(error)) from error
         self._map.put(HEADS, spec.name, msgspec.msgpack.encode(head))
         log.info("dataset created", dataset=spec.name, files=head.files, bytes=head.bytes)

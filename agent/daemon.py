@@ -32,8 +32,16 @@ from meshcache.agent.origins import Origins
 from meshcache.agent.peers import PeerClient
 from meshcache.agent.snapshots import SnapshotOrigin, Snapshots, snapshot_block
 from meshcache.budget import Budget, memory_limit
-from meshcache.errors import EnvironmentUnfit
-from meshcache.gossip import Event, Gossip, GossipConfig, MapChanged
+from meshcache.errors import EnvironmentUnfit, InvalidInput
+from meshcache.gossip import (
+    AddressUnusable,
+    DescriptorsTooFew,
+    Event,
+    Gossip,
+    GossipConfig,
+    GossipError,
+    MapChanged,
+)
 from meshcache.origin import Origin
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader
@@ -127,9 +135,8 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     await client.start()
     stack.push_async_callback(client.close)
 
-    gossip = Gossip(_gossip_config(config, key, store, address))
+    gossip = await _start_gossip(config, key, store, address)
     stack.push_async_callback(gossip.close)
-    await gossip.start()
 
     mesh = MeshView(gossip, store.store_id, client)
     budget = Budget(max(_MIN_BUDGET, int(memory_limit() * _MEMORY_SHARE)))
@@ -170,9 +177,40 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.callback(_remove_socket, config.socket)
     await stack.enter_async_context(_serving(build_app(node, trusted=True), control))
     if config.join:
-        await gossip.wait_joined(JOIN_WITHIN)
+        await _joined(gossip)
     mesh.rebuild()
     return node
+
+
+async def _start_gossip(config: AgentConfig, key: bytes, store: Store, address: str) -> Gossip:
+    """A started gossip; what is wrong with its settings is the user's to read."""
+    try:
+        gossip = Gossip(_gossip_config(config, key, store, address))
+        await gossip.start()
+    except AddressUnusable as error:
+        raise EnvironmentUnfit(
+            f"gossip cannot listen on {config.gossip}: {error}; give another by --gossip HOST:PORT"
+        ) from error
+    except DescriptorsTooFew as error:
+        raise EnvironmentUnfit(str(error)) from error
+    except GossipError as error:
+        raise InvalidInput(str(error)) from error
+    return gossip
+
+
+async def _joined(gossip: Gossip) -> None:
+    """Wait until another member is seen, but not for long: the mesh may be yet to come."""
+    seen = asyncio.Event()
+    unsubscribe = gossip.subscribe(lambda event: seen.set())
+    try:
+        async with asyncio.timeout(JOIN_WITHIN):
+            while len(gossip.members()) < 2:
+                await seen.wait()
+                seen.clear()
+    except TimeoutError:
+        log.warning("no seed answers yet; still trying")
+    finally:
+        unsubscribe()
 
 
 class _Parts:

@@ -71,7 +71,7 @@ def peer_of(member: Member) -> Peer:
     return Peer(
         uid=member.uid,
         name=member.name,
-        state=member.state,
+        state=str(member.state),
         role=tags.get("role", ""),
         zone=tags.get("zone", ""),
         store_id=tags.get("store", ""),
