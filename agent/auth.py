@@ -161,19 +161,18 @@ class Verifier:
     before the second it started in.
     """
 
-    def __init__(
-        self, keys: Keys, now: Callable[[], float], *, remembered: int = REMEMBERED
-    ) -> None:
+    def __init__(self, keys: Keys, now: Callable[[], float], *, limit: int = REMEMBERED) -> None:
         self._keys = keys
         self._now = now
         self._started = int(now())
-        self._limit = remembered
+        self._limit = limit
         self._seen: dict[int, set[int]] = {}
         self._count = 0
         self._floor = 0
 
-    def __len__(self) -> int:
-        """Nonces remembered."""
+    @property
+    def remembered(self) -> int:
+        """How many nonces."""
         return self._count
 
     def check(

@@ -167,18 +167,18 @@ def test_nonces_are_forgotten_when_the_window_has_passed() -> None:
         clock.now = NOW + number * 10
         header = KEYS.sign("GET", "/", "", b"", clock.now, nonce_of(number))
         checks.check("GET", "/", "", b"", header)
-    assert len(checks) <= 7
+    assert checks.remembered <= 7
 
 
 def test_memory_for_nonces_is_bounded_and_a_replay_still_fails() -> None:
     clock = Clock()
-    checks = verifier(clock, remembered=50)
+    checks = verifier(clock, limit=50)
     headers = []
     for number in range(200):
         clock.now = NOW + number / 10
         headers.append(KEYS.sign("GET", "/", "", b"", clock.now, nonce_of(number)))
         checks.check("GET", "/", "", b"", headers[-1])
-        assert len(checks) <= 50
+        assert checks.remembered <= 50
     for header in headers:
         with pytest.raises(ProofInvalid):
             checks.check("GET", "/", "", b"", header)
