@@ -38,6 +38,9 @@ NEGATIVE = 60.0
 """Seconds that the kernel may remember that a name is not there. A new head takes those back too;
 the limit only keeps the kernel's list of such names short."""
 
+NAME_MAX = 255
+"""Bytes of the longest name; FUSE itself lets longer ones pass."""
+
 _BLOCK = 512
 """Bytes of one unit of st_blocks, by POSIX."""
 
@@ -102,6 +105,8 @@ class Filesystem(pyfuse3.Operations):
 
     @_answered
     async def lookup(self, parent: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
+        if len(name) > NAME_MAX:
+            raise FUSEError(errno.ENAMETOOLONG)
         try:
             return self._attributes(self._tree.lookup(parent, name))
         except PathNotFound:
@@ -191,7 +196,7 @@ class Filesystem(pyfuse3.Operations):
         usage.f_bfree = usage.f_bavail = 0
         usage.f_files = head.rows
         usage.f_ffree = usage.f_favail = 0
-        usage.f_namemax = 255
+        usage.f_namemax = NAME_MAX
         return usage
 
     setattr: Any = _read_only("setattr")

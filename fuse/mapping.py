@@ -42,7 +42,7 @@ def map_file(file: int, length: int) -> memoryview:
             raise StoreError(f"a block of {length} bytes came in a file of {size}")
         mapping = map_read_only(file, length)
         _populate(mapping, file, length)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: the file has shrunk meanwhile
         raise StoreError(f"a block cannot be mapped: {error}") from error
     return memoryview(mapping)
 

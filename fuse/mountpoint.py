@@ -18,6 +18,7 @@ from pathlib import Path
 
 from meshcache.errors import EnvironmentUnfit, MountpointUnusable
 from meshcache.fuse.mountinfo import FS_TYPE, Mounted, locate, mount_at
+from meshcache.fuse.packets import receive_now
 
 FUSERMOUNT = "fusermount3"
 DEVICE = Path("/dev/fuse")
@@ -130,10 +131,10 @@ def mount(place: Path, dataset: str, *, allow_other: bool = True) -> int:
                 ) from None
         if result.returncode:
             raise EnvironmentUnfit(f"cannot mount at {place}: {_why(result.stderr)}")
-        _, files, _, _ = socket.recv_fds(ours, 16, 1, socket.MSG_CMSG_CLOEXEC)
-    if not files:
+        packet = receive_now(ours)
+    if packet is None or not packet.files:
         raise EnvironmentUnfit(f"cannot mount at {place}: {FUSERMOUNT} gave no device")
-    return files[0]
+    return packet.files[0]
 
 
 def _why(output: str) -> str:

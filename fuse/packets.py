@@ -5,6 +5,7 @@ bytes they were sent with, so there is neither framing nor a second channel. A `
 belongs to one event loop; nothing in it is for other threads.
 """
 
+import array
 import asyncio
 import errno
 import os
@@ -18,6 +19,8 @@ MAX_PACKET = 64 << 10
 
 MAX_FILES = 4
 """Descriptors that one message may bring. Ours bring one at most."""
+
+_ANCILLARY = socket.CMSG_SPACE(MAX_FILES * array.array("i").itemsize)
 
 _RETRY = 0.01
 """Seconds until a send is tried again that the kernel refused with ETOOMANYREFS: so many files
@@ -107,17 +110,13 @@ class PacketSocket:
         """
         while not self.closed:
             try:
-                data, files, _, _ = socket.recv_fds(
-                    self._sock, MAX_PACKET, MAX_FILES, socket.MSG_CMSG_CLOEXEC
-                )
+                packet = receive_now(self._sock)
             except BlockingIOError:
                 await self._readable()
                 continue
             except OSError:
                 return None
-            if data or files:
-                return Packet(data, tuple(files))
-            return None
+            return packet
         return None
 
     async def _readable(self) -> None:
@@ -146,13 +145,22 @@ class PacketSocket:
 
 
 def receive_now(sock: socket.socket) -> Packet | None:
-    """The next message on a blocking socket; None when the other end is gone. For the keeper,
-    which has no event loop."""
+    """The next message; None when the other end is gone. Waits as the socket does: the keeper,
+    which has no event loop, has a blocking one.
+
+    Raises:
+        BlockingIOError: there is none, and the socket does not block.
+    """
+    # Not socket.recv_fds: it drops its flags (Python 3.11), and so close-on-exec.
     try:
-        data, files, _, _ = socket.recv_fds(sock, MAX_PACKET, MAX_FILES, socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = sock.recvmsg(MAX_PACKET, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
     except ConnectionError:
         return None
-    return Packet(data, tuple(files)) if data else None
+    files = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            files.frombytes(content[: len(content) - len(content) % files.itemsize])
+    return Packet(data, tuple(files)) if data or files else None
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from meshcache.errors import MeshcacheError
 from meshcache.fuse.door import Door
 from meshcache.origin.base import Listed
 from meshcache.snapshot import Builder, Snapshot
@@ -91,6 +90,7 @@ class FakeAgent:
         self._head = ""
         self._moved = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running = False
         self.show(files)
         self.start()
 
@@ -126,7 +126,7 @@ class FakeAgent:
         self._data[snapshot.id] = dict(files)
         self._head = snapshot.id
         moved, self._moved = self._moved, asyncio.Event()
-        if hasattr(self, "_loop"):
+        if self._running:
             self._loop.call_soon_threadsafe(moved.set)
         return snapshot.id
 
@@ -138,16 +138,21 @@ class FakeAgent:
         self._listener.listen()
         self._listener.setblocking(False)
         self._loop = asyncio.new_event_loop()
+        self._moved = asyncio.Event()
+        self._main = self._loop.create_task(self._accept())
         self._thread = threading.Thread(target=self._run, name="fake agent")
         self._thread.start()
+        self._running = True
 
     def stop(self) -> None:
-        """Close every door and take no more."""
+        """Close every door and take no more. Idempotent."""
+        if not self._running:
+            return
+        self._running = False
         self._loop.call_soon_threadsafe(self._main.cancel)
         self._thread.join()
 
     def _run(self) -> None:
-        self._main = self._loop.create_task(self._accept())
         try:
             self._loop.run_until_complete(self._main)
         except asyncio.CancelledError:
@@ -156,7 +161,8 @@ class FakeAgent:
             self._listener.close()
             for task in self._tasks:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+            self._loop.run_until_complete(_all(self._tasks))
+            self._tasks.clear()
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
@@ -168,5 +174,5 @@ class FakeAgent:
             self._tasks.add(self._loop.create_task(door.serve(sock)))
 
 
-def fail(message: str, kind: type[MeshcacheError]) -> MeshcacheError:
-    return kind(message)
+async def _all(tasks: "set[asyncio.Task[None]]") -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

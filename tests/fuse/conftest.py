@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,16 @@ Mount = Callable[..., tuple[FakeAgent, Keeping]]
 
 
 @pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="meshcache-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def mount(open_folder: Path) -> Iterator[Mount]:
     """Mounts files: ``agent, keeping = mount({"a/b": b"..."})``."""
     if os.getuid() or not Path("/dev/fuse").exists() or shutil.which("fusermount3") is None:
         pytest.skip("needs root, /dev/fuse and fusermount3")
@@ -24,12 +34,11 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
     def make(files: Mapping[str, bytes], **options: Any) -> tuple[FakeAgent, Keeping]:
         number = len(agents)
-        tmp_path.chmod(0o755)
-        agent = FakeAgent(tmp_path / f"door{number}", files, **options)
+        agent = FakeAgent(open_folder / f"door{number}", files, **options)
         agents.append(agent)
-        mountpoint = tmp_path / f"mount {number}"  # with a space: mountinfo escapes it
+        mountpoint = open_folder / f"mount {number}"  # with a space: mountinfo escapes it
         mountpoint.mkdir()
-        keeping = Keeping(agent.path, mountpoint, tmp_path / f"log{number}")
+        keeping = Keeping(agent.path, mountpoint, open_folder / f"log{number}")
         keepers.append(keeping)
         assert keeping.ready, keeping.log
         return agent, keeping

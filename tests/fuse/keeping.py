@@ -32,10 +32,10 @@ def main() -> int:
         return keep(
             MountSpec("models", mountpoint, allow_other=allow_other),
             connect,
-            lambda: print("ready", flush=True),  # noqa: T201
+            lambda: print("ready", flush=True),
         )
     except MeshcacheError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 3
 
 

@@ -57,6 +57,10 @@ class Keeping:
             detach(self.mountpoint)
             if mounted is not None:
                 abort(mounted)
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget a process that has ended."""
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._log.close()
@@ -76,17 +80,16 @@ def outside(code: str, *arguments: object, limit: float = LIMIT, uid: int | None
 
 
 def start(code: str, *arguments: object, uid: int | None = None) -> "subprocess.Popen[str]":
-    """The same, without waiting."""
+    """The same, without waiting; its standard input is a pipe."""
+    # Not by Popen's user=: that user may not be able to reach the interpreter.
+    become = "" if uid is None else f"os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n"
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", f"import errno, os, sys, time\n{code}"]
+        [sys.executable, "-I", "-S", "-c", f"import errno, os, sys, time\n{become}{code}"]
         + [str(argument) for argument in arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        user=uid,
-        group=uid,
-        extra_groups=None if uid is None else [],
     )
 
 

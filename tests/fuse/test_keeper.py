@@ -1,0 +1,181 @@
+"""A mount ends cleanly, and outlives its agent."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from meshcache.fuse.mountinfo import mount_at
+from meshcache.fuse.mountpoint import is_mounted, unmount
+from meshcache.units import MIB
+from tests.fuse.conftest import Mount
+from tests.fuse.mounts import Keeping, errno_name, outside, start
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.fuse
+
+READ = "print(open(sys.argv[1]).read())"
+
+HOLD = """
+file = os.open(sys.argv[1], os.O_RDONLY)
+print('open', flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_unmounts_and_ends_well_and_soon(mount: Mount, number: signal.Signals) -> None:
+    agent, keeping = mount({"file": b"data"})
+    assert outside(READ, keeping.mountpoint / "file") == "data"
+    worker = keeping.worker
+    begin = time.monotonic()
+    keeping.process.send_signal(number)
+    assert keeping.process.wait(10) == 0
+    assert time.monotonic() - begin < 2
+    assert not is_mounted(keeping.mountpoint)
+    assert not Path(f"/proc/{worker}").exists()
+    wait_until(lambda: agent.lent == 0)
+
+
+def test_a_signal_ends_the_mount_also_while_files_are_open_and_readers_wait(mount: Mount) -> None:
+    agent, keeping = mount({"file": b"data", "slow": b"never"})
+    holder = start(HOLD, keeping.mountpoint / "file")
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "open\n"
+    agent.stalled.add("slow")
+    waiting = start("open(sys.argv[1]).read()", keeping.mountpoint / "slow")
+    wait_until(lambda: agent.asked["slow", 0])
+    begin = time.monotonic()
+    keeping.process.terminate()
+    assert keeping.process.wait(10) == 0
+    assert time.monotonic() - begin < 2
+    assert not is_mounted(keeping.mountpoint)
+    assert "files were open" in keeping.log
+    _, errors = waiting.communicate(timeout=5)
+    assert "Errno" in errors
+    holder.communicate("\n", timeout=5)
+    agent.stalled.clear()
+
+
+def test_an_unmount_from_outside_ends_the_keeper_well(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"})
+    assert is_mounted(keeping.mountpoint)
+    unmount(keeping.mountpoint)
+    assert keeping.process.wait(5) == 0
+    assert not is_mounted(keeping.mountpoint)
+
+
+def test_a_lazy_unmount_lets_open_files_be_read_to_their_end(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"})
+    code = HOLD + "print(os.pread(file, 9, 0))"
+    holder = start(code, keeping.mountpoint / "file")
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "open\n"
+    outside(
+        "import subprocess\nsubprocess.run(['umount', '-l', sys.argv[1]], check=True)",
+        keeping.mountpoint,
+    )
+    assert keeping.process.poll() is None
+    output, _ = holder.communicate("\n", timeout=10)
+    assert output == "b'data'\n"
+    assert keeping.process.wait(5) == 0
+
+
+def test_forced_unmount_frees_a_mount_whose_worker_hangs(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"})
+    worker = keeping.worker
+    os.kill(worker, signal.SIGSTOP)
+    waiting = start("open(sys.argv[1]).read()", keeping.mountpoint / "file")
+    time.sleep(0.2)  # it may or may not wait by now: freed in both cases
+    unmount(keeping.mountpoint, force=True)
+    waiting.communicate(timeout=5)
+    assert mount_at(keeping.mountpoint) is None
+    os.kill(worker, signal.SIGCONT)
+    assert keeping.process.wait(5) == 0
+
+
+def test_the_death_of_the_worker_is_said_and_unmounts(mount: Mount) -> None:
+    agent, keeping = mount({"file": b"data", "slow": b""})
+    holder = start(HOLD, keeping.mountpoint / "file")
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    os.kill(keeping.worker, signal.SIGKILL)
+    assert keeping.process.wait(5) == 1
+    assert not is_mounted(keeping.mountpoint)
+    assert "the mount's worker died" in keeping.log
+    assert "signal 9" in keeping.log
+    holder.communicate("\n", timeout=5)
+    wait_until(lambda: agent.lent == 0)
+
+
+def test_the_death_of_the_keeper_ends_the_worker_and_the_next_mount_clears_up(
+    mount: Mount,
+) -> None:
+    agent, keeping = mount({"file": b"data"})
+    worker = keeping.worker
+    keeping.process.kill()
+    keeping.process.wait()
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())
+    assert is_mounted(keeping.mountpoint)
+    assert errno_name(READ, keeping.mountpoint / "file") == "ENOTCONN"
+    again = Keeping(agent.path, keeping.mountpoint, keeping.log_path)
+    try:
+        assert again.ready, again.log
+        assert outside(READ, keeping.mountpoint / "file") == "data"
+    finally:
+        again.close()
+
+
+def test_signals_to_the_worker_do_not_end_the_mount(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"})
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(keeping.worker, number)
+    assert outside(READ, keeping.mountpoint / "file") == "data"
+
+
+def test_a_mount_outlives_its_agent(mount: Mount) -> None:
+    files = {"warm": bytes(MIB), "cold": b"cold", "stuck": b"stuck"}
+    agent, keeping = mount(files)
+    outside(READ, keeping.mountpoint / "warm")
+    agent.stalled.add("stuck")
+    stuck = start(READ, keeping.mountpoint / "stuck")
+    wait_until(lambda: agent.asked["stuck", 0])
+    agent.stop()
+    wait_until(lambda: "closed the door" in keeping.log)
+    dropping = "os.posix_fadvise(os.open(sys.argv[1], 0), 0, 0, os.POSIX_FADV_DONTNEED)\n"
+    assert outside(dropping + READ, keeping.mountpoint / "warm") == "\0" * MIB
+    waiting = start(READ, keeping.mountpoint / "cold")
+    wait_until(lambda: "no new door" in keeping.log)
+    agent.stalled.clear()
+    agent.show(files | {"new": b"new"})
+    agent.start()
+    for reader, content in ((waiting, "cold\n"), (stuck, "stuck\n")):
+        output, errors = reader.communicate(timeout=15)
+        assert output == content, errors
+    wait_until(lambda: outside("print(os.listdir(sys.argv[1]))", keeping.mountpoint).count("new"))
+    assert agent.doors == 2
+    outside(dropping + READ, keeping.mountpoint / "warm")
+    assert agent.asked["warm", 0] == 1  # still mapped from before
+
+
+def test_without_an_agent_a_request_ends_at_its_deadline(mount: Mount) -> None:
+    agent, keeping = mount({"file": b"data"}, deadline=0.5)
+    agent.stop()
+    assert errno_name(READ, keeping.mountpoint / "file") == "ETIMEDOUT"
+    agent.start()
+    wait_until(lambda: agent.doors == 2)
+    assert outside(READ, keeping.mountpoint / "file") == "data"
+    keeping.process.terminate()
+    assert keeping.process.wait(5) == 0
+
+
+def test_the_kernel_reads_ahead_as_far_as_was_asked_for(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"})
+    mounted = mount_at(keeping.mountpoint)
+    assert mounted is not None
+    setting = f"/sys/class/bdi/{mounted.bdi}/read_ahead_kb"
+    if not os.access(setting, os.W_OK):
+        pytest.skip("/sys is read-only here")
+    assert outside("print(open(sys.argv[1]).read())", setting).strip() == "4096"

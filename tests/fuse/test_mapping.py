@@ -1,0 +1,57 @@
+"""A mapping is all there, or an error; never a signal."""
+
+import mmap
+import os
+from pathlib import Path
+
+import pytest
+
+from meshcache.errors import StoreError
+from meshcache.fuse.mapping import map_file
+from meshcache.store.held import map_read_only
+from tests.fuse.agent import memory_file
+
+
+def test_a_mapping_has_the_bytes_without_the_trailer(tmp_path: Path) -> None:
+    data = os.urandom(100_000)
+    path = tmp_path / "block"
+    path.write_bytes(data + b"trailer")
+    on_disk = os.open(path, os.O_RDONLY)
+    in_memory = memory_file("block", data + b"trailer")
+    for file in (on_disk, in_memory):
+        view = map_file(file, len(data))
+        os.close(file)
+        path.unlink(missing_ok=True)
+        assert view == data
+        assert view.readonly
+
+
+@pytest.mark.parametrize("length", [0, -1, 11])
+def test_a_file_that_is_too_short_is_refused(length: int) -> None:
+    file = memory_file("block", b"0123456789")
+    with pytest.raises(StoreError):
+        map_file(file, length)
+    os.close(file)
+
+
+def test_a_page_that_cannot_be_read_is_an_error_and_no_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = memory_file("block", bytes(1 << 20))
+
+    def map_then_cut(number: int, length: int) -> mmap.mmap:
+        mapping = map_read_only(number, length)
+        os.truncate(file, 4096)  # stands for a disk that fails
+        return mapping
+
+    monkeypatch.setattr("meshcache.fuse.mapping.map_read_only", map_then_cut)
+    with pytest.raises(StoreError, match="cannot be mapped"):
+        map_file(file, 1 << 20)
+    os.close(file)
+
+
+def test_an_older_kernel_without_populate_reads_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshcache.fuse.mapping._MADV_POPULATE_READ", 9999)
+    file = memory_file("block", b"x" * 3_000_000)
+    assert map_file(file, 3_000_000) == b"x" * 3_000_000
+    os.close(file)
