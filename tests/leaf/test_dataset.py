@@ -1,0 +1,59 @@
+"""Dataset records: what cannot be is refused where it is made, and they fit the replicated map."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from meshcache.dataset import MAX_RECORD, Dataset, Head, Mount
+from meshcache.errors import InvalidInput
+
+MOUNTS = (Mount("s3://bucket/prefix"),)
+
+
+def test_a_dataset_is_read_back_from_the_wire() -> None:
+    dataset = Dataset("a.b-1", MOUNTS, uid="x", options={"region": "eu"}, replicas=2)
+    for codec in (msgspec.msgpack, msgspec.json):
+        assert codec.decode(codec.encode(dataset), type=Dataset) == dataset
+    head = Head("uid", "ab" * 32, 1000, 5, 1 << 40)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(head), type=Head) == head
+
+
+def test_an_ordinary_dataset_fits_into_a_record() -> None:
+    mounts = tuple(Mount(f"s3://bucket-{n}/a/long/prefix", f"/data/{n}") for n in range(10))
+    dataset = Dataset("d" * 63, mounts, options={"endpoint": "https://s3.example.com"})
+    assert len(msgspec.msgpack.encode(dataset)) < MAX_RECORD
+
+
+@pytest.mark.parametrize("name", ["a", "imagenet", "a.b", "a-b", "0", "x" * 63])
+def test_dns_names_are_dataset_names(name: str) -> None:
+    assert Dataset(name, MOUNTS).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "a_b", "-a", "a-", ".a", "a/b", "..", "x" * 64, "a b", "a\n", "ä"]
+)
+def test_what_is_no_dns_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a dataset name"):
+        Dataset(name, MOUNTS)
+
+
+@pytest.mark.parametrize("path", ["", "a", "//", "/a//b", "/a/../b", "/.", "/a/."])
+def test_a_mount_path_that_is_none_is_refused(path: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a mount path"):
+        Dataset("a", (Mount("s3://b", path),))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mounts": ()}, "no origin"),
+        ({"mounts": (Mount("s3://a"), Mount("s3://b"))}, "two mounts at one path"),
+        ({"replicas": 0}, "replicas"),
+        ({"replicas": 17}, "replicas"),
+        ({"block_size": 5}, "power of two"),
+    ],
+)
+def test_a_dataset_that_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Dataset(**{"name": "a", "mounts": MOUNTS, **fields})
