@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import Processor
 
-_QUIET = {
+QUIET = {
     "aiohttp.access": logging.WARNING,  # a line for each block would drown everything else
     "asyncio": logging.WARNING,
     "aiobotocore": logging.WARNING,
@@ -65,7 +65,7 @@ def configure(
             root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name, least in _QUIET.items():
+    for name, least in QUIET.items():
         logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(True)
 

@@ -15,7 +15,7 @@ import typer.core
 import typer.main
 
 from meshcache.agent.cli import exits
-from meshcache.agent.cli.target import leading
+from meshcache.agent.cli.target import AgentOption, KeyOption, SocketOption, Target
 from meshcache.errors import MeshcacheError
 
 COMMANDS = {
@@ -76,6 +76,10 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    ctx: typer.Context,
+    socket: SocketOption = None,
+    agent: AgentOption = None,
+    mesh_key_file: KeyOption = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -90,6 +94,7 @@ def _root(
 
     --socket, --agent and --mesh-key-file may stand before the command as well as after it.
     """
+    ctx.obj = Target(socket, agent, mesh_key_file)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,8 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no UTF-8
-        before, rest = leading(sys.argv[1:] if arguments is None else arguments)
-        code = app(rest, prog_name="meshcache", standalone_mode=False, obj=before)
+        code = app(arguments, prog_name="meshcache", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else exits.OK
     except KeyboardInterrupt:

@@ -72,33 +72,6 @@ class Target:
         return AgentClient(address=self.address, mesh_key=key)
 
 
-def leading(arguments: list[str]) -> tuple[Target, list[str]]:
-    """Take the three options off the front of a command line, where they stand before the command.
-
-    By hand: declared on typer's root, they would have every command import pydantic (85 ms).
-
-    Raises:
-        InvalidInput: an option has no value.
-    """
-    found: dict[str, str] = {}
-    rest = list(arguments)
-    while rest:
-        flag, equals, value = rest[0].partition("=")
-        if flag not in ("--socket", "--agent", "--mesh-key-file"):
-            break
-        del rest[0]
-        if not equals:
-            if not rest:
-                raise InvalidInput(f"{flag} needs a value")
-            value = rest.pop(0)
-        found[flag] = value
-    socket, key = found.get("--socket"), found.get("--mesh-key-file")
-    return (
-        Target(Path(socket) if socket else None, found.get("--agent"), Path(key) if key else None),
-        rest,
-    )
-
-
 def choose(given: Target, before: Target | None) -> Target:
     """The agent to ask, from the flags after the command, those before it, and the environment.
 
