@@ -166,7 +166,7 @@ class Transport:
         return sock
 
     def _monitor(self, sock: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
-        monitor = sock.get_monitor_socket(_MONITORED)
+        monitor: zmq.Socket[bytes] | None = sock.get_monitor_socket(_MONITORED)
         assert monitor is not None
         monitor.linger = 0
         monitor.rcvhwm = 0
@@ -186,9 +186,9 @@ class Transport:
         self._readers.clear()
         await self._tasks.close()
         for name in ("_server", "_client"):
-            sock = getattr(self, name, None)
-            if sock is not None:
-                sock.disable_monitor()
+            router = getattr(self, name, None)
+            if router is not None:
+                router.disable_monitor()
         self._context.destroy(linger=0)
 
     # --- links

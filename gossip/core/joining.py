@@ -80,11 +80,9 @@ class Joining:
         """Maybe try a lost member: about one of all living members does in each period."""
         context = self.context
         context.timers.set(("heal",), context.now + context.jitter(context.settings.heal))
-        self.lost = {
-            uid
-            for uid in self.lost
-            if (row := self.table.rows.get(uid)) is not None and row.status == FAILED
-        }
+        rows = self.table.rows
+        for uid in [one for one in self.lost if one not in rows or rows[one].status != FAILED]:
+            self.lost.discard(uid)
         if not self.lost or context.rng.random() * len(self.table.living) > 1.5:
             return
         uid = context.rng.choice(sorted(self.lost))

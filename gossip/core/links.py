@@ -174,6 +174,13 @@ class Links:
         self.context.outputs.append(Close(link.number))
         self._remove(link)
 
+    def drop(self, peer: bytes) -> None:
+        """Close what is open to a member that failed: frames would only pile up in the kernel."""
+        for link in list(self.by_peer.get(peer, ())):
+            if link.dialled:
+                self.context.outputs.append(Close(link.number))
+            self._remove(link)
+
     def _remove(self, link: Link) -> None:
         del self.by_number[link.number]
         if self._dialled.get(link.address) is link:

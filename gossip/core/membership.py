@@ -193,6 +193,8 @@ class Membership:
         row = self.table.rows[uid]
         row.suspect = False
         self.verdicts.close(uid)
+        if status == FAILED:
+            self.links.drop(uid)
         if status == FAILED and cause == SILENT:
             self.on_lost(uid)
         if was_living:

@@ -9,6 +9,7 @@ uniform; handling of a frame can be given a cost.
 
 import heapq
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,9 +37,16 @@ class End:
     process: "Process"
     number: int
     other: "End | None" = None
-    arrives: float = 0.0
-    """When the last frame towards this end arrives: the next one is not earlier."""
     open: bool = True
+    arrives: float = 0.0
+    """When the last segment towards this end arrives: the next one is not earlier."""
+    under_way: deque[tuple[float, Callable[..., None], tuple[Any, ...]]] = field(
+        default_factory=deque
+    )
+    """Segments towards this end, in order: when each arrives, and what is done then."""
+    timeout: float = FIRST_TIMEOUT
+    unsent: list[bytes] = field(default_factory=list)
+    """Frames that wait until the connection is open."""
 
 
 @dataclass(eq=False)
@@ -272,10 +280,10 @@ class Network:
         # TCP and CURVE take two more round trips before the first frame.
         end.arrives = other.arrives = self.now + 3 * round_trip
         target.ends[other.number] = other
-        waiting, end.other = end.other, other
-        assert waiting is None
-        for frame in process.__dict__.pop(f"queued{end.number}", []):
-            self._send(process, end.number, frame)
+        end.other = other
+        unsent, end.unsent = end.unsent, []
+        for frame in unsent:
+            self._in_order(other, self._deliver, other, frame)
 
     def _report(self, end: End, why: Why) -> None:
         if not end.open:
@@ -288,7 +296,7 @@ class Network:
         end.open = False
         end.process.ends.pop(end.number, None)
         if end.other is not None:
-            self._in_order(end.other, 0, self._report, end.other, Why.CLOSED)
+            self._in_order(end.other, self._report, end.other, Why.CLOSED)
 
     def _send(self, process: Process, number: int, frame: bytes) -> None:
         end = process.ends.get(number)
@@ -297,46 +305,44 @@ class Network:
         process.bytes_sent += len(frame) + OVERHEAD
         process.frames_sent += 1
         if end.other is None:
-            process.__dict__.setdefault(f"queued{number}", []).append(frame)
-            return
-        other = end.other
-        self._in_order(other, len(frame), self._deliver, other, frame)
+            end.unsent.append(frame)
+        else:
+            self._in_order(end.other, self._deliver, end.other, frame)
 
-    def _in_order(self, to: End, size: int, call: Callable[..., None], *args: Any) -> None:
+    def _in_order(self, to: End, call: Callable[..., None], *args: Any) -> None:
         """Call when a segment that is sent now arrives at `to`."""
-        assert to.other is not None
-        source, target = to.other.process.address, to.process.address
         delay, timeout = self._delay(), FIRST_TIMEOUT
         while self.loss and self.random.random() < self.loss:
             delay += timeout
             timeout *= 2
         to.arrives = max(to.arrives, self.now + delay)
-        self.at(to.arrives, self._arrive, to, timeout, source, target, call, args)
+        to.under_way.append((to.arrives, call, args))
+        if len(to.under_way) == 1:
+            self.at(to.arrives, self._arrive, to)
 
-    def _arrive(
-        self,
-        to: End,
-        timeout: float,
-        source: str,
-        target: str,
-        call: Callable[..., None],
-        args: tuple[Any, ...],
-    ) -> None:
-        if not to.open:
+    def _arrive(self, to: End) -> None:
+        """The first segment under way arrives, or does not."""
+        sender = to.other
+        if not to.open or sender is None:
+            to.under_way.clear()
             return
+        source, target = sender.process.address, to.process.address
         if target in self.off or self.cut(source, target) or self.cut(target, source):
             # Not acknowledged: sent again, later each time, and all that follows waits behind.
-            to.arrives = max(to.arrives, self.now + timeout)
-            again = min(2 * timeout, LAST_TIMEOUT)
-            self.after(timeout, self._arrive, to, again, source, target, call, args)
+            self.after(to.timeout, self._arrive, to)
+            to.timeout = min(2 * to.timeout, LAST_TIMEOUT)
             return
+        to.timeout = FIRST_TIMEOUT
         if not to.process.up:
-            sender = to.other
             to.open = False
-            if sender is not None and sender.open:  # the host is back without the connection: RST
+            if sender.open:  # the host is back, without the connection: it answers with a reset
                 self._report(sender, Why.CLOSED)
             return
-        call(*args)
+        while to.under_way and to.under_way[0][0] <= self.now:
+            _, call, args = to.under_way.popleft()
+            call(*args)
+        if to.under_way:
+            self.at(to.under_way[0][0], self._arrive, to)
 
     def _deliver(self, to: End, frame: bytes) -> None:
         process = to.process

@@ -1,0 +1,56 @@
+"""Meshes in virtual time for tests, and what is asked of them."""
+
+from collections.abc import Callable, Sequence
+
+from meshcache.gossip.core.events import Event, Member, State
+from meshcache.gossip.core.settings import LAN, Settings
+from meshcache.gossip.sim.network import Network, Process
+
+
+def mesh(
+    members: int,
+    *,
+    seed: int = 1,
+    settings: Settings = LAN,
+    loss: float = 0.0,
+    settle: float = 3.0,
+) -> tuple[Network, list[Process]]:
+    """A network of so many members that all know each other, at rest."""
+    network = Network(seed, loss=loss)
+    processes = [
+        network.start(f"n{index}", seeds=["n0:1"], settings=settings) for index in range(members)
+    ]
+    assert network.run_until(agreed(processes), 60), "the mesh never came together"
+    network.run(settle)
+    return network, processes
+
+
+def agreed(processes: Sequence[Process]) -> Callable[[], bool]:
+    """Whether each of these holds exactly these alive."""
+    uids = {process.uid for process in processes}
+    return lambda: all(process.node.members.table.living == uids for process in processes)
+
+
+def seen(by: Process, whom: Process) -> Member:
+    """A member as another sees it."""
+    return by.node.members.view(whom.uid)
+
+
+def state(by: Process, whom: Process) -> State:
+    """Its state."""
+    return seen(by, whom).state
+
+
+def all_see(processes: Sequence[Process], whom: Process, *states: State) -> Callable[[], bool]:
+    """Whether each of these sees `whom` in one of these states."""
+    return lambda: all(state(process, whom) in states for process in processes)
+
+
+def events(process: Process, kind: type[Event], since: float = 0.0) -> list[Event]:
+    """The events of one kind that a process told its user."""
+    return [event for when, event in process.events if isinstance(event, kind) and when >= since]
+
+
+def others(processes: Sequence[Process], *without: Process) -> list[Process]:
+    """All but these."""
+    return [process for process in processes if process not in without]

@@ -1,0 +1,143 @@
+"""When a member is suspect, when it is failed, and when it is neither. In virtual time."""
+
+import pytest
+
+from meshcache.gossip.core.events import MemberFailed, MemberJoined, MemberSuspect, State
+from tests.gossip.meshes import agreed, all_see, events, mesh, others, state
+
+SIZES = [2, 3, 4, 5, 6, 7, 12, 40]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_killed_process_is_failed_at_all_within_a_second(size: int) -> None:
+    network, processes = mesh(size)
+    victim = processes[size // 2]
+    network.kill(victim)
+    rest = others(processes, victim)
+    assert network.run_until(all_see(rest, victim, State.FAILED), network.now + 1.0)
+    assert network.run_until(agreed(rest), network.now + 1.0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_silent_host_is_suspect_within_2_5_s_and_failed_after_the_hold(size: int) -> None:
+    network, processes = mesh(size)
+    victim = processes[size // 2]
+    rest = others(processes, victim)
+    began = network.now
+    network.switch_off(victim)
+    assert network.run_until(all_see(rest, victim, State.SUSPECT), began + 2.5)
+    assert not network.run_until(all_see(rest[:1], victim, State.FAILED), began + 6.0)
+    assert network.run_until(all_see(rest, victim, State.FAILED), began + 10.0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_stall_of_five_seconds_moves_nothing(size: int) -> None:
+    network, processes = mesh(size)
+    victim = processes[0]
+    network.stall(victim)
+    network.run(5)
+    network.resume(victim)
+    network.run(15)
+    assert agreed(processes)()
+    assert all(state(process, victim) is State.ALIVE for process in processes)
+    assert not any(events(process, MemberFailed) for process in processes)
+
+
+def test_a_stalled_member_accuses_nobody_when_it_wakes() -> None:
+    network, processes = mesh(12)
+    victim = processes[3]
+    network.stall(victim)
+    network.run(5)
+    network.resume(victim)
+    network.run(5)
+    accused = {
+        event.member.uid
+        for process in processes
+        for event in events(process, MemberSuspect)
+        if isinstance(event, MemberSuspect)
+    }
+    assert accused <= {victim.uid.hex()}
+
+
+def test_a_member_that_was_failed_for_a_long_stall_comes_back_with_the_same_uid() -> None:
+    network, processes = mesh(12)
+    victim = processes[0]
+    rest = others(processes, victim)
+    network.stall(victim)
+    network.run(20)
+    assert all_see(rest, victim, State.FAILED)()
+    network.resume(victim)
+    assert network.run_until(agreed(processes), network.now + 10)
+    assert victim.node.members.me.incarnation > 0
+    assert all(len(events(process, MemberJoined)) >= 12 for process in rest)
+
+
+def test_two_of_three_that_die_together_are_noticed_by_the_third() -> None:
+    network, processes = mesh(3)
+    network.switch_off(processes[0])
+    network.switch_off(processes[1])
+    survivor = processes[2]
+    assert network.run_until(agreed([survivor]), network.now + 15)
+
+
+def test_one_observer_that_cannot_reach_its_subject_makes_no_suspect() -> None:
+    network, processes = mesh(12)
+    observer = processes[0]
+    subject_uid = next(iter(observer.node.members.watch.subjects))
+    subject = next(process for process in processes if process.uid == subject_uid)
+    pair = {observer.address, subject.address}
+    network.cuts.append(lambda source, target: {source, target} == pair)
+    network.run(30)
+    assert agreed(processes)()
+    assert not any(events(process, MemberSuspect) for process in processes)
+
+
+def test_a_restart_at_the_same_address_proves_the_old_process_gone() -> None:
+    network, processes = mesh(12)
+    victim = processes[5]
+    network.kill(victim)
+    new = network.start(victim.name, address=victim.address, seeds=["n0:1"])
+    rest = others(processes, victim)
+    began = network.now
+    assert network.run_until(agreed([*rest, new]), began + 2.0)
+    assert all_see(rest, victim, State.FAILED)()
+
+
+def test_a_host_that_comes_back_at_once_after_a_silent_death_is_a_new_member() -> None:
+    network, processes = mesh(12)
+    victim = processes[5]
+    network.switch_off(victim)
+    new = network.start(victim.name, address=victim.address, seeds=["n0:1"])
+    rest = others(processes, victim)
+    assert network.run_until(agreed([*rest, new]), network.now + 3.0)
+
+
+def test_half_of_the_mesh_can_die_at_once() -> None:
+    network, processes = mesh(20)
+    for victim in processes[10:]:
+        network.kill(victim)
+    assert network.run_until(agreed(processes[:10]), network.now + 5.0)
+
+
+def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
+    network, processes = mesh(20)
+    left = {process.address for process in processes[:10]}
+    cut = lambda source, target: (source in left) != (target in left)  # noqa: E731
+    network.cuts.append(cut)
+    for side in processes[:10], processes[10:]:
+        assert network.run_until(agreed(side), network.now + 20)
+    network.run(30)
+    network.cuts.remove(cut)
+    healed = network.now
+    assert network.run_until(agreed(processes), healed + 5)
+
+
+def test_one_member_cut_off_alone_finds_back_in_five_seconds() -> None:
+    network, processes = mesh(20)
+    alone = processes[7]
+    cut = lambda source, target: (source == alone.address) != (target == alone.address)  # noqa: E731
+    network.cuts.append(cut)
+    assert network.run_until(agreed(others(processes, alone)), network.now + 20)
+    network.run(40)
+    network.cuts.remove(cut)
+    assert network.run_until(agreed(processes), network.now + 5)
