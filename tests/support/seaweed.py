@@ -227,6 +227,19 @@ class Seaweed:
         answer = self._s3.put_object(Bucket=bucket, Key=key, Body=bytes(data))
         return str(answer["ETag"]).strip('"')
 
+    def put_multipart(self, bucket: str, key: str, data: bytes, part_size: int = 8 << 20) -> str:
+        """Write an object in parts, as large uploads are; its ETag is no MD5 of the whole."""
+        place = {"Bucket": bucket, "Key": key}
+        upload = {**place, "UploadId": self._s3.create_multipart_upload(**place)["UploadId"]}
+        parts = []
+        for number, start in enumerate(range(0, len(data), part_size), 1):
+            part = self._s3.upload_part(
+                **upload, PartNumber=number, Body=data[start : start + part_size]
+            )
+            parts.append({"ETag": part["ETag"], "PartNumber": number})
+        answer = self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        return str(answer["ETag"]).strip('"')
+
     def get(self, bucket: str, key: str) -> bytes:
         """A whole object."""
         body = self._s3.get_object(Bucket=bucket, Key=key)["Body"]

@@ -1,0 +1,193 @@
+"""Origins in the file system of the nodes: ``file:///directory``, or one file.
+
+Every node that reads must see the same files there (a shared file system); a node that sees others
+gets `ObjectChanged`, never wrong bytes. A version is told by modification time, size and inode: a
+change that keeps all three is not noticed, nor a second one that keeps the size within one tick of
+the file system's clock (up to 10 ms).
+
+Links: a link to a file is shown as that file if the file lies below the root. Links to directories
+and links that lead out of the root are not followed, and nothing is listed for them.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from meshcache.beneath import Outside, is_beneath, open_beneath
+from meshcache.block import FileVersion
+from meshcache.errors import (
+    InvalidInput,
+    NotAllowed,
+    ObjectChanged,
+    OriginDenied,
+    OriginError,
+    OriginFailed,
+    OriginNotFound,
+    OriginUnreachable,
+)
+from meshcache.origin.attempts import STALL
+from meshcache.origin.base import Listed
+from meshcache.origin.sink import Sink
+from meshcache.units import MIB
+
+T = TypeVar("T")
+
+_CHUNK = MIB
+_THREADS = 8
+_BATCH = 1000
+"""Files that one trip into a thread lists."""
+
+
+def folder_of(url: str) -> str:
+    """The absolute path that a ``file://`` URL names, without ``.``, ``..`` and doubled slashes.
+
+    Raises:
+        InvalidInput: it names another host, or no absolute path.
+    """
+    parts = urlsplit(url)
+    path = os.fsdecode(
+        unquote(parts.path, errors="surrogateescape").encode(errors="surrogateescape")
+    )
+    if parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
+        raise InvalidInput(f"{url!r} is not a local directory: write it like file:///data/models")
+    if parts.query or parts.fragment:
+        raise InvalidInput(f"{url!r}: write '?' and '#' in a path as %3F and %23")
+    return "/" + os.path.normpath(path).lstrip("/")
+
+
+class FileOrigin:
+    """A directory, or one file. Implements `Origin`.
+
+    Its threads read into memory of their own, so a read that was cancelled writes nowhere, and a
+    file system that hangs holds up this origin alone.
+    """
+
+    identity = "file://"
+    """The same for all: keys are absolute paths, so nested mounts share their blocks."""
+
+    def __init__(self, url: str) -> None:
+        """Read the URL; the disk is not touched before the first use.
+
+        Raises:
+            InvalidInput: the URL is no path of this machine.
+        """
+        self._url = url
+        self._root = folder_of(url)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="file-origin")
+
+    def covers(self, key: str) -> bool:
+        """Whether the mount shows this path."""
+        return is_beneath(key, self._root) and os.path.normpath(key) == key
+
+    async def list(self) -> AsyncIterator[Listed]:
+        """All files below the root; see `Origin.list`. What vanishes meanwhile is left out."""
+        found = self._walk()
+        while batch := await self._run(lambda: list(islice(found, _BATCH))):
+            for item in batch:
+                yield item
+
+    def _walk(self) -> Iterator[Listed]:
+        root = Path(self._root)
+        if not root.is_dir():
+            alone = root.stat()
+            if not stat.S_ISREG(alone.st_mode):
+                raise OSError(f"{root} is not a regular file")
+            yield self._listed(self._root, root.name, alone)
+            return
+        real_root = os.path.realpath(self._root)
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = os.scandir(root / folder)
+            except FileNotFoundError:
+                if not folder:
+                    raise
+                continue
+            with entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(path)
+                    elif (state := _state_of(entry, real_root)) is not None:
+                        yield self._listed(entry.path, path, state)
+
+    def _listed(self, key: str, path: str, state: os.stat_result) -> Listed:
+        return Listed(
+            key=key, path=path, size=state.st_size, mtime_ns=state.st_mtime_ns, tag=_tag(state)
+        )
+
+    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+        """Fill `into` from `offset` on; see `Origin.read`."""
+        if file.origin != self.identity or not self.covers(file.key):
+            raise NotAllowed(f"{self._url} does not show {file.key!r}")
+        sink = Sink(into)
+        while sink.left:
+            sink.write(await self._run(lambda: self._chunk(file, offset + sink.done, sink.left)))
+
+    def _chunk(self, file: FileVersion, offset: int, left: int) -> bytes:
+        """Up to 1 MiB, of this version: its state is compared before and after."""
+        try:
+            descriptor = open_beneath(file.key, [self._root])
+        except Outside:
+            raise NotAllowed(f"{self._url}: {file.key!r} leads out of it") from None
+        except FileNotFoundError as error:
+            raise ObjectChanged(f"{self._url}: {file.key!r} is gone") from error
+        try:
+            self._check(file, descriptor)
+            data = os.pread(descriptor, min(left, _CHUNK), offset)
+            self._check(file, descriptor)
+        finally:
+            os.close(descriptor)
+        if not data:
+            raise ObjectChanged(f"{self._url}: {file.key!r} has become shorter")
+        return data
+
+    def _check(self, file: FileVersion, descriptor: int) -> None:
+        state = os.fstat(descriptor)
+        if (_tag(state), state.st_size) != (file.tag, file.size):
+            raise ObjectChanged(f"{self._url}: {file.key!r} was changed")
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """`work` in a thread of this origin, with our errors and a deadline."""
+        try:
+            async with asyncio.timeout(STALL):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError as error:
+            raise OriginUnreachable(f"{self._url}: the file system does not answer") from error
+        except OSError as error:
+            raise self._meaning(error) from error
+        except RuntimeError as error:  # the threads were shut down by `close`
+            raise OriginUnreachable(f"{self._url}: it was closed") from error
+
+    def _meaning(self, error: OSError) -> OriginError:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return OriginNotFound(f"{self._url}: there is no such file or directory")
+        if isinstance(error, PermissionError):
+            return OriginDenied(f"{self._url}: permission denied")
+        why = os.strerror(error.errno).lower() if error.errno else "not a regular file"
+        return OriginFailed(f"{self._url}: {why}")
+
+    async def close(self) -> None:
+        """End the threads, once they are done. Idempotent."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _state_of(entry: "os.DirEntry[str]", real_root: str) -> os.stat_result | None:
+    """The state of the regular file that an entry is or leads to, if that is below the root."""
+    try:
+        state = entry.stat()
+        inside = not entry.is_symlink() or is_beneath(os.path.realpath(entry.path), real_root)
+    except OSError:  # a link to nowhere or in a circle, or a file that vanished just now
+        return None
+    return state if inside and stat.S_ISREG(state.st_mode) else None
+
+
+def _tag(state: os.stat_result) -> str:
+    return f"{state.st_mtime_ns:x}-{state.st_size:x}-{state.st_ino:x}"

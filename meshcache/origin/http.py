@@ -1,0 +1,232 @@
+"""Origins on the web: one file, or a directory page and what lies below it.
+
+A URL that ends in ``/`` is a directory page and is followed downwards; any other is one file. The
+version is the strong ETag, else Last-Modified (whole seconds: a second change within one is not
+noticed if the size stays) with the size. A server without ranges works, but then each block is read
+from the file's beginning.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+from http import HTTPStatus
+from urllib.parse import unquote
+
+from yarl import URL
+
+from meshcache.block import FileVersion
+from meshcache.errors import (
+    InvalidInput,
+    NotAllowed,
+    ObjectChanged,
+    OriginFailed,
+    OriginNotFound,
+)
+from meshcache.origin.attempts import Transient
+from meshcache.origin.base import Listed
+from meshcache.origin.http_answers import Version, conditions, refusal, version_of
+from meshcache.origin.http_client import CONNECTIONS, Answer, HttpClient
+from meshcache.origin.http_pages import entries
+from meshcache.origin.ranges import check_content_range
+from meshcache.origin.sink import Sink
+from meshcache.units import MIB
+
+MAX_DEPTH = 32
+MAX_FILES = 1_000_000
+"""Beyond these a directory page is taken for a trap: a server may make up links without end."""
+
+MAX_PAGE = 64 * MIB
+_HEADS = 16
+"""HEAD requests at once while listing."""
+
+
+class HttpOrigin:
+    """A file or a directory page on a web server. Implements `Origin`."""
+
+    def __init__(self, url: str) -> None:
+        """Read the URL; nothing is connected before the first use.
+
+        Raises:
+            InvalidInput: the URL cannot be, or holds credentials.
+        """
+        self._root = _parse(url)
+        self._client = HttpClient(_shown(self._root))
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+
+    @property
+    def identity(self) -> str:
+        """``https://host[:port]``: keys are paths from there, so nested mounts share blocks."""
+        return str(self._root.origin())
+
+    def covers(self, key: str) -> bool:
+        """Whether the mount shows this path."""
+        if not _is_folder(self._root):
+            return key == self._root.raw_path_qs
+        parts = unquote(key).split("/")
+        return key.startswith(self._root.raw_path) and "?" not in key and not {".", ".."} & {*parts}
+
+    async def close(self) -> None:
+        """Give back the connections. Idempotent."""
+        await self._client.close()
+
+    # --- listing -------------------------------------------------------------------------------
+
+    async def list(self) -> AsyncIterator[Listed]:
+        """The file, or all files below the directory page; see `Origin.list`.
+
+        Raises:
+            OriginNotFound: there is nothing at the URL.
+            OriginUnversioned: the server gives neither ETag nor Last-Modified.
+        """
+        if not _is_folder(self._root):
+            yield await self._head(self._root, self._root.name or "index.html")
+            return
+        async with aclosing(self._walk()) as pages:
+            async for files in pages:
+                for start in range(0, len(files), 16 * _HEADS):
+                    for listed in await self._heads(files[start : start + 16 * _HEADS]):
+                        yield listed
+
+    async def _walk(self) -> AsyncGenerator["tuple[URL, ...]"]:
+        """The files of each directory page, the root's first."""
+        count = 0
+        folders = [(self._root, 1)]
+        while folders:
+            folder, depth = folders.pop()
+            found = await self._entries(folder)
+            files = tuple(url for url in found if not _is_folder(url))
+            deeper = [(url, depth + 1) for url in found if _is_folder(url)]
+            count += len(files)
+            if count > MAX_FILES or (deeper and depth == MAX_DEPTH):
+                raise OriginFailed(
+                    f"{_shown(self._root)}: more than {MAX_FILES} files or {MAX_DEPTH} levels"
+                )
+            folders += deeper
+            yield files
+
+    async def _entries(self, folder: URL) -> "Iterable[URL]":
+        where = _shown(folder)
+
+        async def page() -> "Iterable[URL]":
+            async with self._client.ask("GET", folder) as answer:
+                if answer.status != HTTPStatus.OK:
+                    raise refusal(where, answer.status)
+                if answer.url != folder:
+                    raise OriginFailed(f"{where} leads to {_shown(answer.url)}: use that URL")
+                if "html" not in answer.headers.get("Content-Type", ""):
+                    raise OriginFailed(f"{where} is no directory page")
+                data = bytearray()
+                while chunk := await answer.chunk():
+                    data += chunk
+                    if len(data) > MAX_PAGE:
+                        raise OriginFailed(f"{where}: the directory page is larger than 64MiB")
+                return entries(data.decode("utf-8", "replace"), folder)
+
+        return await self._client.attempts(page)
+
+    async def _heads(self, files: "Iterable[URL]") -> "Iterable[Listed]":
+        limit = asyncio.Semaphore(_HEADS)
+
+        async def one(url: URL) -> Listed | None:
+            async with limit:
+                try:
+                    return await self._head(url, self._path_of(url))
+                except OriginNotFound:  # on the page, but not there: gone, or a link to nowhere
+                    return None
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(url)) for url in files]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [listed for task in tasks if (listed := task.result()) is not None]
+
+    def _path_of(self, url: URL) -> str:
+        return unquote(url.raw_path[len(self._root.raw_path) :], errors="surrogateescape")
+
+    async def _head(self, url: URL, path: str) -> Listed:
+        version = await self._client.attempts(lambda: self._version(url))
+        if version.size is None:
+            raise OriginFailed(f"{_shown(url)}: the server does not say how long the file is")
+        return Listed(
+            key=url.raw_path_qs,
+            path=path,
+            size=version.size,
+            mtime_ns=version.mtime_ns,
+            tag=version.tag(_shown(url)),
+        )
+
+    async def _version(self, url: URL) -> Version:
+        """From HEAD, else, where that is refused or tells no size, from a GET of one byte."""
+        async with self._client.ask("HEAD", url) as answer:
+            version = version_of(answer.status, answer.headers)
+            if answer.status == HTTPStatus.OK and version.size is not None:
+                return version
+            if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+                raise refusal(_shown(url), answer.status)
+        async with self._client.ask("GET", url, {"Range": "bytes=0-0"}) as answer:
+            version = version_of(answer.status, answer.headers)
+            if answer.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or version.size == 0:
+                return version
+            raise refusal(_shown(url), answer.status)
+
+    # --- reading -------------------------------------------------------------------------------
+
+    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+        """Fill `into` from `offset` on; see `Origin.read`."""
+        if file.origin != self.identity or not self.covers(file.key):
+            raise NotAllowed(f"{_shown(self._root)} does not show {file.key!r}")
+        sink = Sink(into)
+        async with self._turns:
+            await self._client.attempts(lambda: self._fill(file, offset, sink))
+
+    async def _fill(self, file: FileVersion, offset: int, sink: Sink) -> None:
+        if not sink.left:
+            return
+        start = offset + sink.done
+        # Encoded: the key is the path as the server spelled it.
+        url = URL(self.identity + file.key, encoded=True)
+        wanted = {"Range": f"bytes={start}-{start + sink.left - 1}"}
+        async with self._client.ask("GET", url, wanted | conditions(file.tag)) as answer:
+            skip = self._check(answer, file, _shown(url), start, sink.left)
+            while sink.left and (chunk := await answer.chunk()):
+                part = memoryview(chunk)[skip:]
+                skip -= len(chunk) - len(part)
+                # Without ranges there is more behind what is wanted.
+                sink.write(part[: sink.left] if answer.status == HTTPStatus.OK else part)
+        if sink.left:
+            raise Transient(OriginFailed(f"{_shown(url)}: the answer was cut short"))
+
+    def _check(self, answer: Answer, file: FileVersion, where: str, start: int, left: int) -> int:
+        """Compare the answer's version and range; gives the bytes to skip in its body."""
+        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            raise ObjectChanged(f"{where} is gone (HTTP {answer.status})")
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            raise refusal(where, answer.status)
+        if not version_of(answer.status, answer.headers).is_of(file.tag, file.size):
+            raise ObjectChanged(f"{where} was replaced")
+        if answer.status == HTTPStatus.OK:
+            return start
+        check_content_range(where, answer.headers.get("Content-Range"), start, left, file.size)
+        return 0
+
+
+def _parse(text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not a URL") from None
+    if url.user is not None or url.password is not None:
+        raise InvalidInput("the URL holds credentials; a dataset's record is no place for them")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InvalidInput(f"{text!r} is not a URL: write it like https://host/directory/")
+    return url.with_fragment(None)
+
+
+def _is_folder(url: URL) -> bool:
+    return url.raw_path.endswith("/") and not url.raw_query_string
+
+
+def _shown(url: URL) -> str:
+    """For messages: a query may hold a signature."""
+    return str(url.with_query(None))

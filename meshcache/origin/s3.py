@@ -1,0 +1,212 @@
+"""Origins in S3 and what speaks like it: ``s3://bucket/prefix``, ``oss://bucket/prefix``.
+
+A key is below the root if it begins with the prefix and a slash; ``s3://b/models/x`` shows
+``models/x/a.bin`` as ``a.bin``. If nothing is there and ``models/x`` is itself an object, it is
+shown alone, as ``x``. Empty objects whose key ends in ``/`` are markers that some tools leave for
+directories; they are not listed.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from meshcache.block import FileVersion
+from meshcache.errors import (
+    NotAllowed,
+    ObjectChanged,
+    OriginDenied,
+    OriginError,
+    OriginFailed,
+    OriginNotFound,
+    OriginUnversioned,
+)
+from meshcache.origin.attempts import STALL, Transient, in_attempts
+from meshcache.origin.base import Listed
+from meshcache.origin.ranges import check_content_range
+from meshcache.origin.s3_client import CONNECTIONS, Lease, S3Clients
+from meshcache.origin.s3_errors import failure
+from meshcache.origin.s3_place import Place, parse_place
+from meshcache.origin.sink import Sink
+from meshcache.units import KIB
+
+T = TypeVar("T")
+
+_CHUNK = 256 * KIB
+"""The most that is taken from a body at once: what a read holds besides its buffer."""
+
+
+class S3Origin:
+    """A bucket, or the part of it below a prefix. Implements `Origin`."""
+
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, str],
+        secrets: Callable[[], Mapping[str, str]],
+    ) -> None:
+        """Read the URL and options; nothing is connected or resolved before the first use.
+
+        Raises:
+            InvalidInput: the URL or an option cannot be.
+        """
+        self._place: Place = parse_place(url, options)
+        self._clients = S3Clients(self._place, secrets)
+        # Waiting for a connection of the pool must not look like a server that stalls.
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+
+    @property
+    def identity(self) -> str:
+        """``s3+<endpoint>/<bucket>``: see `Place.identity`."""
+        return self._place.identity
+
+    def covers(self, key: str) -> bool:
+        """Whether the mount shows this key: others of the bucket are not read through it."""
+        return self._place.covers(key)
+
+    async def list(self) -> AsyncIterator[Listed]:
+        """All objects below the root; see `Origin.list`.
+
+        Raises:
+            OriginNotFound: no such bucket, or nothing at all at the prefix.
+        """
+        empty = True
+        async with aclosing(self._keys()) as found:
+            async for item in found:
+                empty = False
+                path = self._place.path_of(item["Key"])
+                if path is not None and not (path.endswith("/") and item["Size"] == 0):
+                    yield self._listed(item, path)
+        if not empty or not self._place.prefix:
+            return
+        alone = await self._alone()
+        if alone is None:
+            raise OriginNotFound(f"{self._place.shown}: there is nothing there")
+        yield alone
+
+    async def _keys(self) -> AsyncGenerator[dict[str, Any]]:
+        """The pages of ListObjectsV2, up to 1000 keys each."""
+        token: str | None = None
+        while True:
+            try:
+                page = await self._ask(partial(self._page, token))
+            except ObjectChanged as error:  # a 404 without S3's words
+                raise OriginNotFound(f"{self._place.shown}: there is no such bucket") from error
+            for item in page.get("Contents", ()):
+                yield item
+            if not page.get("IsTruncated"):
+                return
+            before, token = token, page.get("NextContinuationToken")
+            if not token or token == before:
+                raise OriginFailed(f"{self._place.shown}: the listing does not go on")
+
+    async def _page(self, token: str | None, lease: Lease) -> dict[str, Any]:
+        arguments = {"Bucket": self._place.bucket, "Prefix": self._place.prefix}
+        if token is not None:
+            arguments["ContinuationToken"] = token
+        async with asyncio.timeout(STALL):
+            page: dict[str, Any] = await lease.client.list_objects_v2(**arguments)
+        return page
+
+    async def _alone(self) -> Listed | None:
+        """The object that the URL itself names, if there is one."""
+        key = self._place.exact
+        if not key:
+            return None
+
+        async def head(lease: Lease) -> dict[str, Any]:
+            async with asyncio.timeout(STALL):
+                answer: dict[str, Any] = await lease.client.head_object(
+                    Bucket=self._place.bucket, Key=key
+                )
+            return answer
+
+        try:
+            answer = await self._ask(head)
+        except ObjectChanged:  # that is: not there
+            return None
+        item = {
+            "Key": key,
+            "Size": answer["ContentLength"],
+            "ETag": answer.get("ETag"),
+            "LastModified": answer["LastModified"],
+        }
+        return self._listed(item, key.rpartition("/")[2])
+
+    def _listed(self, item: Mapping[str, Any], path: str) -> Listed:
+        tag = str(item.get("ETag") or "").strip('"')
+        if not tag:
+            raise OriginUnversioned(f"{self._place.shown}: the listing has no ETags")
+        return Listed(
+            key=item["Key"],
+            path=path,
+            size=int(item["Size"]),
+            mtime_ns=_nanoseconds(item["LastModified"]),
+            tag=tag,
+        )
+
+    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+        """Fill `into` from `offset` on; see `Origin.read`."""
+        if file.origin != self.identity or not self.covers(file.key):
+            raise NotAllowed(f"{self._place.shown} does not show {file.key!r}")
+        sink = Sink(into)
+        async with self._turns:
+            await self._ask(lambda lease: self._fill(lease, file, offset, sink))
+
+    async def _fill(self, lease: Lease, file: FileVersion, offset: int, sink: Sink) -> None:
+        if not sink.left:
+            return
+        start = offset + sink.done
+        async with asyncio.timeout(STALL) as patience:
+            answer = await lease.client.get_object(
+                Bucket=self._place.bucket,
+                Key=file.key,
+                IfMatch=f'"{file.tag}"',
+                Range=f"bytes={start}-{start + sink.left - 1}",
+            )
+            body = answer["Body"]
+            try:
+                self._check(answer, file, start, sink.left)
+                while chunk := await body.read(min(_CHUNK, sink.left + 1)):
+                    sink.write(chunk)
+                    patience.reschedule(asyncio.get_running_loop().time() + STALL)
+            finally:
+                body.close()  # of a body that was read to its end, the connection is kept
+        if sink.left:
+            raise Transient(OriginFailed(f"{self._place.shown}: the answer was cut short"))
+
+    def _check(self, answer: Mapping[str, Any], file: FileVersion, start: int, left: int) -> None:
+        where = f"{self._place.shown}: {file.key!r}"
+        if str(answer.get("ETag") or "").strip('"') != file.tag:
+            raise ObjectChanged(f"{where} was replaced")
+        told = answer.get("ContentRange")
+        if told is None and start == 0 and left == file.size == answer.get("ContentLength"):
+            return
+        check_content_range(where, told, start, left, file.size)
+
+    async def _ask(self, work: Callable[[Lease], Awaitable[T]]) -> T:
+        """`work` with a client: with attempts, our errors, and new secrets if they were rotated."""
+
+        async def once() -> T:
+            async with self._clients.use() as lease:
+                try:
+                    return await work(lease)
+                except (OriginError, Transient, TimeoutError):
+                    raise
+                except Exception as error:
+                    ours = failure(self._place.shown, error)
+                    if isinstance(ours, OriginDenied) and await self._clients.renew(lease):
+                        ours = Transient(ours)
+                    raise ours from error
+
+        return await in_attempts(once, where=self._place.shown)
+
+    async def close(self) -> None:
+        """Give back the connections. Idempotent."""
+        await self._clients.close()
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
