@@ -11,11 +11,13 @@ its block standing in the window there is an `await`, so `_wishes` holds it unti
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import structlog
 
-from meshcache.errors import DeadlineExceeded, MeshcacheError, StoreError, from_wire
+from meshcache.errors import DeadlineExceeded, MeshcacheError, NotFound, StoreError, from_wire
 from meshcache.fuse.mapping import map_file
 from meshcache.fuse.messages import Block, Fail, GiveBack, Want, encode
 from meshcache.fuse.packets import PacketSocket
@@ -27,6 +29,11 @@ log = structlog.get_logger("meshcache.fuse.worker")
 
 MAPPING_THREADS = 4
 """Threads that map and populate. Each is mostly in the kernel, waiting for a disk."""
+
+
+_LOG_EVERY = 1.0
+"""Seconds between two log lines about blocks that could not be had: when an origin is down, every
+reader's every request fails."""
 
 
 class _Wish:
@@ -57,6 +64,8 @@ class Blocks:
         self._wishes: dict[Key, _Wish] = {}
         self._by_seq: dict[int, _Wish] = {}
         self._seq = 0
+        self._failures = 0
+        self._log_next = 0.0
         self._threads = ThreadPoolExecutor(MAPPING_THREADS, "mapping")
         self._tasks = TaskSet(_report)
 
@@ -113,18 +122,30 @@ class Blocks:
 
     # --- for the task that reads the door ---------------------------------------------------
 
-    def use(self, door: PacketSocket, *, block_size: int, budget: int, deadline: float) -> None:
-        """Ask over this door from now on, and say again what is still wished for.
+    def agree(self, *, block_size: int, budget: int, deadline: float) -> None:
+        """Take what the agent says of itself.
 
         Raises:
-            StoreError: the blocks have another size than those that this mount serves.
+            StoreError: its blocks have another size than those that this mount serves.
         """
         if self.block_size and self.block_size != block_size:
             raise StoreError(f"blocks of {block_size} bytes on a mount with {self.block_size}")
         self.block_size, self.deadline = block_size, deadline
         self.window.budget = budget
+
+    def use(self, door: PacketSocket, find: Callable[[int], Found]) -> None:
+        """Ask over this door from now on, and say again what is still wished for.
+
+        To be called when the door's head is shown: an agent that was restarted knows its head,
+        and may have to look for older snapshots, so each wish is said in the newest one (`find`)
+        that has its file.
+        """
+        if door is self._door:
+            return
         self._door = door
         for wish in self._by_seq.values():
+            with suppress(NotFound):
+                wish.found = find(wish.key[0])
             door.send(wish.want())
 
     def lose_door(self) -> None:
@@ -163,14 +184,22 @@ class Blocks:
         """The agent cannot give a wanted block."""
         wish = self._by_seq.pop(message.seq, None)
         if wish is not None:
+            self._log_failure(wish, message)
+            self._fulfil(wish, from_wire(message.error, message.message))
+
+    def _log_failure(self, wish: _Wish, message: Fail) -> None:
+        self._failures += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._log_next:
             log.warning(
-                "a block could not be had",
+                "blocks could not be had",
+                count=self._failures,
                 inode=wish.key[0],
                 index=wish.key[1],
                 error=message.error,
                 message=message.message,
             )
-            self._fulfil(wish, from_wire(message.error, message.message))
+            self._failures, self._log_next = 0, now + _LOG_EVERY
 
     def _give_back(self, lent: list[int], door: PacketSocket | None) -> None:
         if lent and door is not None and door is self._door:

@@ -8,6 +8,7 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -16,6 +17,9 @@ log = structlog.get_logger("meshcache.fuse.keeper")
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 2.0
 """Seconds between two attempts: doubled each time, up to the last."""
+
+_LASTING = 5.0
+"""Seconds after which a door is taken for one that works: the pauses begin small again."""
 
 
 class Doors:
@@ -26,27 +30,28 @@ class Doors:
         self._ready, self._wake = socket.socketpair()
         self._brought: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._pause = 0.0
+        self._brought_at = -_LASTING
 
     def fileno(self) -> int:
         return self._ready.fileno()
 
     def bring(self) -> None:
         """Begin to look for a door."""
-        self._thread = threading.Thread(target=self._look, daemon=True, name="bring a door")
-        self._thread.start()
+        if time.monotonic() - self._brought_at >= _LASTING:
+            self._pause = 0.0
+        threading.Thread(target=self._look, daemon=True, name="bring a door").start()
 
     def _look(self) -> None:
-        pause = _FIRST_PAUSE
-        while not self._stop.is_set():
+        while not self._stop.wait(self._pause):
+            self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LAST_PAUSE)
             try:
                 door = self._connect()
             except Exception as error:
                 # Also what connect should not raise: this thread is the mount's only way back.
-                log.info("no new door to the agent yet", why=str(error), again_in=pause)
-                self._stop.wait(pause)
-                pause = min(2 * pause, _LAST_PAUSE)
+                log.info("no new door to the agent yet", why=str(error), again_in=self._pause)
                 continue
+            self._brought_at = time.monotonic()
             self._brought.put(door)
             with contextlib.suppress(OSError):
                 self._wake.send(b"!")

@@ -90,7 +90,7 @@ def keep(
     """
     place = check_mountpoint(spec.mountpoint)
     door = connect()
-    with _stop_signals() as signals:
+    with door, _stop_signals() as signals:
         keeper = _Keeper(spec, place, connect, signals)
         try:
             return keeper.run(door, on_ready)

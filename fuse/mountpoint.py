@@ -224,15 +224,15 @@ def abort(mounted: Mounted) -> bool:
     """End a FUSE connection: every request that waits, in the server's hands or not, fails. Gives
     whether that was possible: it takes root or the mount's owner."""
     try:
-        with _connections() as connections:
-            (connections / str(mounted.connection) / "abort").write_text("1")
+        with connections() as folder:
+            (folder / str(mounted.connection) / "abort").write_text("1")
     except OSError:
         return False
     return True
 
 
 @contextmanager
-def _connections() -> Iterator[Path]:
+def connections() -> Iterator[Path]:
     """The fusectl file system, which most containers do not have mounted: then mount it aside."""
     if any(CONNECTIONS.glob("*")):
         yield CONNECTIONS

@@ -89,10 +89,13 @@ class Tree:
         found = self._found.get(inode)
         if found is None:
             found = self._search(inode)
-            if len(self._found) >= _MAX_FOUND:
-                self._found.clear()
-            self._found[inode] = found
+            self._remember(found)
         return found
+
+    def _remember(self, found: Found) -> None:
+        if len(self._found) >= _MAX_FOUND:
+            self._found.clear()
+        self._found[found.inode] = found
 
     def _search(self, inode: int) -> Found:
         for snapshot in self._shown:
@@ -139,7 +142,10 @@ class Tree:
         child = snapshot.lookup(row, name)
         if child is None:
             raise PathNotFound(f"no {name!r} in the directory with inode {parent}")
-        return snapshot.entry(child)
+        entry = snapshot.entry(child)
+        if snapshot is self._shown[0]:  # the newest that has it: what `find` would find
+            self._remember(Found(snapshot, child, entry.inode, entry.is_dir, entry.size))
+        return entry
 
     def list(self, inode: int, offset: int) -> Iterator[Listed]:
         """The names of a directory from `offset` on, ``.`` and ``..`` first.

@@ -126,9 +126,10 @@ class Worker:
         file = packet.files[0] if packet.files else None
         match message:
             case Hello(block_size=block_size, budget=budget, deadline=deadline):
-                self._blocks.use(door, block_size=block_size, budget=budget, deadline=deadline)
+                self._blocks.agree(block_size=block_size, budget=budget, deadline=deadline)
             case Head():
                 self._show(message, file)
+                self._blocks.use(door, self._tree.find)
             case Block():
                 self._blocks.take(message, file)
             case Fail():
@@ -183,6 +184,8 @@ def _prepare() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # The thread that takes names back must not keep the loop waiting for the interpreter's lock.
+    sys.setswitchinterval(0.0005)
     # Nothing here makes cycles in the way of a read; what was made by now is there to stay.
     gc.freeze()
 

@@ -77,6 +77,8 @@ class FakeAgent:
         self.deadline = deadline
         self.lent = 0
         self.doors = 0
+        self.greets = True
+        """False: doors are closed as soon as they are opened."""
         self.asked: Counter[tuple[str, int]] = Counter()
         """(path, index) -> times."""
         self.errors: dict[str, Exception] = {}
@@ -170,6 +172,9 @@ class FakeAgent:
         while True:
             sock, _ = await self._loop.sock_accept(self._listener)
             self.doors += 1
+            if not self.greets:
+                sock.close()
+                continue
             door = Door(self, deadline=self.deadline)
             self._tasks.add(self._loop.create_task(door.serve(sock)))
 

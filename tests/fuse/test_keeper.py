@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from meshcache.fuse.handshake import CONGESTION_THRESHOLD, MAX_BACKGROUND
 from meshcache.fuse.mountinfo import mount_at
-from meshcache.fuse.mountpoint import is_mounted, unmount
+from meshcache.fuse.mountpoint import connections, is_mounted, unmount
 from meshcache.units import MIB
 from tests.fuse.conftest import Mount
 from tests.fuse.mounts import Keeping, errno_name, outside, start
@@ -17,6 +18,8 @@ from tests.support.wait import wait_until
 pytestmark = pytest.mark.fuse
 
 READ = "print(open(sys.argv[1]).read())"
+
+LIMITS = ("max_background", "congestion_threshold")
 
 HOLD = """
 file = os.open(sys.argv[1], os.O_RDONLY)
@@ -179,3 +182,26 @@ def test_the_kernel_reads_ahead_as_far_as_was_asked_for(mount: Mount) -> None:
     if not os.access(setting, os.W_OK):
         pytest.skip("/sys is read-only here")
     assert outside("print(open(sys.argv[1]).read())", setting).strip() == "4096"
+
+
+def test_the_kernel_keeps_as_many_requests_in_flight_as_we_can_answer(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"})
+    mounted = mount_at(keeping.mountpoint)
+    assert mounted is not None
+    with connections() as folder:
+        folder /= str(mounted.connection)
+        limits = [int((folder / name).read_text()) for name in LIMITS]
+    assert limits == [MAX_BACKGROUND, CONGESTION_THRESHOLD]
+
+
+def test_a_door_that_closes_at_once_is_not_asked_for_again_and_again(mount: Mount) -> None:
+    agent, keeping = mount({"file": b"data"})
+    agent.greets = False
+    agent.stop()
+    agent.start()
+    wait_until(lambda: agent.doors >= 4)
+    seen, begin = agent.doors, time.monotonic()
+    wait_until(lambda: agent.doors >= seen + 2)
+    assert time.monotonic() - begin > 0.5
+    agent.greets = True
+    assert outside(READ, keeping.mountpoint / "file") == "data"

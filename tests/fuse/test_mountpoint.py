@@ -1,6 +1,9 @@
 """A mountpoint that cannot be used is refused in one clear line, and nothing is left behind."""
 
 import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +111,32 @@ def test_nothing_is_mounted_when_the_agent_shows_nothing(mount: Mount, open_fold
     assert keeping.process.wait(5) != 0
     assert not is_mounted(place)
     keeping.close()
+
+
+AS_A_USER = """
+from pathlib import Path
+from meshcache.fuse.mountpoint import detach, is_mounted, mount
+place = Path(sys.argv[1])
+os.setgroups([]); os.setgid(1000); os.setuid(1000)
+device = mount(place, "models", allow_other=False)
+print(is_mounted(place), os.get_inheritable(device), detach(place), is_mounted(place))
+"""
+
+
+@pytest.mark.fuse
+def test_a_user_mounts_and_unmounts_through_fusermount(mount: Mount, open_folder: Path) -> None:
+    mount({"file": b""})  # skips where nothing can be mounted
+    if not Path("/usr/bin/fusermount3").stat().st_mode & 0o4000:
+        pytest.skip("fusermount3 is not set-uid here")
+    place = open_folder / "mnt"
+    place.mkdir()
+    os.chown(place, 1000, 1000)
+    # On most machines everybody may open /dev/fuse. Where not, a private view of /dev has one.
+    device = open_folder / "fuse"
+    os.mknod(device, 0o666 | stat.S_IFCHR, Path("/dev/fuse").stat().st_rdev)
+    device.chmod(0o666)
+    private = 'mount --bind "$0" /dev/fuse && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", private, str(device)]
+    command += [sys.executable, "-c", f"import os, sys\n{AS_A_USER}", str(place)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert result.stdout.split() == ["True", "False", "False", "False"], result.stderr
