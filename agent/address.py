@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from meshcache.errors import EnvironmentUnfit, InvalidInput
 
@@ -60,6 +61,18 @@ class HostPort(NamedTuple):
             return ipaddress.ip_address(self.host).is_unspecified
         except ValueError:
             return False
+
+
+def parse_agent(text: str) -> HostPort:
+    """The host and port of ``http://host:port``, ``host:port`` or ``host``.
+
+    Raises:
+        InvalidInput: the text names no agent.
+    """
+    split = urlsplit(text if "://" in text else f"http://{text}")
+    if split.scheme != "http" or split.path.strip("/") or split.query or "@" in split.netloc:
+        raise InvalidInput(f"{text!r} is not an agent's address: write http://HOST:{HTTP_PORT}")
+    return HostPort.parse(split.netloc, HTTP_PORT)
 
 
 def outgoing_host(toward: HostPort | None = None) -> str:

@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from yarl import URL
 
-from meshcache.agent.address import HTTP_PORT, HostPort
+from meshcache.agent.address import parse_agent
 from meshcache.agent.auth import ANSWER_HEADER, Keys
 from meshcache.errors import (
     AgentUnreachable,
@@ -320,18 +320,6 @@ class AgentClient:
             return ProofInvalid(f"{self.where} refuses: {error}")
         self._check(answer, nonce, body)
         return error
-
-
-def parse_agent(text: str) -> HostPort:
-    """The host and port of ``http://host:port``, ``host:port`` or ``host``.
-
-    Raises:
-        InvalidInput: the text names no agent.
-    """
-    split = urlsplit(text if "://" in text else f"http://{text}")
-    if split.scheme != "http" or split.path.strip("/") or split.query or "@" in split.netloc:
-        raise InvalidInput(f"{text!r} is not an agent's address: write http://HOST:{HTTP_PORT}")
-    return HostPort.parse(split.netloc, HTTP_PORT)
 
 
 def _quoted(path: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from meshcache.agent.address import HostPort, outgoing_host
+from meshcache.agent.address import HostPort, outgoing_host, parse_agent
 from meshcache.errors import InvalidInput
 
 
@@ -44,3 +44,14 @@ def test_anything_else_is_beyond_loopback(host: str) -> None:
 
 def test_the_address_toward_loopback_is_loopback() -> None:
     assert outgoing_host(HostPort("127.0.0.1", 7441)) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("text", ["https://a:1", "http://a:1/x", "ftp://a", "a:b", "", "u@a:1"])
+def test_what_is_no_address_of_an_agent_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_agent(text)
+
+
+def test_an_address_needs_neither_scheme_nor_port() -> None:
+    assert str(parse_agent("node-1")) == "node-1:7440"
+    assert str(parse_agent("http://[::1]:5/")) == "[::1]:5"

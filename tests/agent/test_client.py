@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from meshcache.agent.client import AgentClient, parse_agent
+from meshcache.agent.client import AgentClient
 from meshcache.errors import (
     AgentUnreachable,
     DatasetNotFound,
     DeadlineExceeded,
-    InvalidInput,
     OriginDenied,
     PeerFailed,
     ProofInvalid,
@@ -204,12 +203,7 @@ async def test_a_name_that_is_not_found_is_told() -> None:
             await client.members()
 
 
-@pytest.mark.parametrize("text", ["https://a:1", "http://a:1/x", "ftp://a", "a:b", "", "u@a:1"])
-def test_what_is_no_address_of_an_agent_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput):
-        parse_agent(text)
-
-
-def test_an_address_needs_neither_scheme_nor_port() -> None:
-    assert str(parse_agent("node-1")) == "node-1:7440"
-    assert str(parse_agent("http://[::1]:5/")) == "[::1]:5"
+async def test_a_file_that_is_proven_whole_is_taken_too(proven: FakeAgent) -> None:
+    proven.on("GET", "/v1/datasets/x/files/f", {"a": 1})
+    async with AgentClient(address=proven.address, mesh_key=KEY) as client:
+        assert [chunk async for chunk in client.read("x", "f")] == [b'{"a": 1}']
