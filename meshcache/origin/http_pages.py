@@ -41,7 +41,9 @@ def entries(page: str, url: URL) -> list[URL]:
 
 
 def _is_entry(target: URL, page: URL) -> bool:
-    if target.raw_query_string or target.origin() != page.origin():
+    if target.scheme not in ("http", "https") or target.origin() != page.origin():
+        return False
+    if target.raw_query_string:
         return False
     if not target.raw_path.startswith(page.raw_path):
         return False

@@ -1,0 +1,77 @@
+"""URLs and options of mounts, and the identities that they have."""
+
+import pytest
+
+from meshcache.dataset import Mount
+from meshcache.errors import InvalidInput
+from meshcache.origin import open_origin
+
+
+def identity(url: str, **options: str) -> str:
+    return open_origin(Mount(url), options, dict).identity
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "expected"),
+    [
+        ("s3://bucket", {}, "s3+aws://bucket"),
+        ("s3://bucket/a/b/", {"region": "eu-west-1"}, "s3+aws://bucket"),
+        ("s3://bucket", {"region": "cn-north-1"}, "s3+aws-cn://bucket"),
+        ("s3://bucket", {"region": "us-gov-west-1"}, "s3+aws-us-gov://bucket"),
+        ("S3://bucket/x", {"endpoint": "HTTP://Host:80/"}, "s3+http://host/bucket"),
+        ("s3://bucket", {"endpoint": "https://h:443"}, "s3+https://h/bucket"),
+        ("s3://bucket", {"endpoint": "http://127.0.0.1:8333"}, "s3+http://127.0.0.1:8333/bucket"),
+        ("s3://bucket", {"endpoint": "http://[::1]:8333/s3/"}, "s3+http://[::1]:8333/s3/bucket"),
+        ("oss://bucket/x", {"region": "cn-x"}, "s3+https://oss-cn-x.aliyuncs.com/bucket"),
+        ("oss://bucket/x", {"region": "oss-cn-x"}, "s3+https://oss-cn-x.aliyuncs.com/bucket"),
+        ("oss://bucket", {"endpoint": "http://oss.test"}, "s3+http://oss.test/bucket"),
+        ("https://Host:443/dir/", {}, "https://host"),
+        ("http://host:8080/f?x=1", {"region": "eu-west-1"}, "http://host:8080"),
+        ("file:///data/models", {}, "file://"),
+    ],
+)
+def test_an_identity_is_canonical(url: str, options: dict[str, str], expected: str) -> None:
+    assert identity(url, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("s3://", {}),
+        ("s3:///key", {}),
+        ("s3://b", {}),
+        ("s3://bad bucket", {}),
+        ("s3://access:secret@bucket/x", {}),
+        ("s3://bucket/a\nb", {}),
+        ("oss://bucket", {}),
+        ("s3://bucket", {"endpoint": "host:9000"}),
+        ("s3://bucket", {"endpoint": "ftp://host"}),
+        ("s3://bucket", {"endpoint": "http://user:secret@host"}),
+        ("s3://bucket", {"endpoint": "http://host:99999"}),
+        ("s3://bucket", {"endpoint": "http://host/?x=1"}),
+        ("s3://bucket", {"region": "Not A Region"}),
+        ("s3://bucket", {"addressing": "sideways"}),
+        ("s3://bucket", {"anonymous": "perhaps"}),
+        ("s3://bucket", {"colour": "red"}),
+        ("gs://bucket", {}),
+        ("bucket", {}),
+        ("user:secret@host", {}),
+        ("", {}),
+    ],
+)
+def test_bad_input_is_one_line_without_secrets(url: str, options: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        identity(url, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "secret@" not in message
+
+
+def test_oss_is_addressed_by_host_and_other_endpoints_by_path() -> None:
+    from meshcache.origin.s3_place import parse_place
+
+    assert parse_place("oss://bucket", {"region": "cn-x"}).addressing == "virtual"
+    assert parse_place("s3://bucket", {"endpoint": "http://h"}).addressing == "path"
+    assert parse_place("s3://bucket", {}).addressing == "auto"
+    virtual = {"endpoint": "http://h", "addressing": "virtual"}
+    assert parse_place("s3://bucket", virtual).addressing == "virtual"
