@@ -99,7 +99,7 @@ def test_a_member_that_comes_late_gets_the_map() -> None:
 
 
 def test_links_stay_few_at_any_size() -> None:
-    network, processes = mesh(60, settle=40)
+    _network, processes = mesh(60, settle=40)
     assert all(state(process, processes[0]) is State.ALIVE for process in processes)
     assert max(len(process.node.links.by_number) for process in processes) <= 20
     mean = sum(len(process.node.links.by_number) for process in processes) / 60

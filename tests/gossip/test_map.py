@@ -1,5 +1,7 @@
 """The replicated map: whatever the schedule, members that have exchanged everything agree."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,7 +125,7 @@ OPERATIONS = st.lists(
 
 @given(OPERATIONS, st.randoms(use_true_random=False))
 def test_members_that_exchanged_everything_hold_the_same_map(
-    operations: list[Operation], order: "st.DataObject"
+    operations: list[Operation], order: Random
 ) -> None:
     """Random writes, deletions and exchanges in any order, with clocks seconds apart."""
     maps = [state_map(number) for number in range(4)]
@@ -136,7 +138,7 @@ def test_members_that_exchanged_everything_hold_the_same_map(
             value = None if what else str(step).encode()
             target.write("s", str(key), value, ANY, NOW + step * 1000 + skew)
     everything = [(target, entry) for source in maps for entry in source.all() for target in maps]
-    order.shuffle(everything)  # type: ignore[attr-defined]
+    order.shuffle(everything)
     for target, entry in everything:
         target.merge(entry, NOW)
     assert len({entries.digest.total for entries in maps}) == 1

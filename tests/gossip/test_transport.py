@@ -72,8 +72,7 @@ async def test_members_join_by_a_seed_and_know_each_other(start: Start) -> None:
     a = await start("a")
     b = await start("b", a, tags={"zone": "z1"})
     c = await start("c", b)
-    for one in (a, b, c):
-        await eventually(lambda one=one: knows(one, "a", "b", "c"))
+    await eventually(lambda: all(knows(one, "a", "b", "c") for one in (a, b, c)))
     seen = next(member for member in c.members() if member.name == "b")
     assert seen.tags == {"zone": "z1"}
     assert seen.address == b.address
@@ -88,6 +87,7 @@ async def test_the_map_reaches_every_member_with_events(start: Start) -> None:
     end = b.subscribe(heard.append)
     version = a.map.put("datasets", "imagenet", b"{}", expect=None)
     entry = await eventually(lambda: b.map.get("datasets", "imagenet"))
+    assert entry is not None
     assert entry.value == b"{}"
     assert entry.version == version
     assert MapChanged("datasets", "imagenet") in heard
@@ -105,12 +105,10 @@ async def test_the_map_reaches_every_member_with_events(start: Start) -> None:
 async def test_a_member_that_leaves_is_left_at_once_everywhere(start: Start) -> None:
     a = await start("a")
     b, c = await start("b", a), await start("c", a)
-    for one in (a, b, c):
-        await eventually(lambda one=one: knows(one, "a", "b", "c"))
+    await eventually(lambda: all(knows(one, "a", "b", "c") for one in (a, b, c)))
     async with asyncio.timeout(2):
         await b.leave()
-    for one in (a, c):
-        await eventually(lambda one=one: knows(one, "b", state=State.LEFT), within=1)
+    await eventually(lambda: all(knows(one, "b", state=State.LEFT) for one in (a, c)), within=1)
     with pytest.raises(NotRunning):
         b.members()
 
@@ -124,11 +122,11 @@ async def test_a_killed_process_is_failed_within_two_seconds(start: Start) -> No
         [sys.executable, "-c", CHILD, KEY.hex(), a.address], stdout=subprocess.PIPE, text=True
     )
     try:
-        for one in (a, b):
-            await eventually(lambda one=one: knows(one, "a", "b", "child"))
+        await eventually(lambda: all(knows(one, "a", "b", "child") for one in (a, b)))
         child.send_signal(signal.SIGKILL)
-        for one in (a, b):
-            await eventually(lambda one=one: knows(one, "child", state=State.FAILED), within=2)
+        await eventually(
+            lambda: all(knows(one, "child", state=State.FAILED) for one in (a, b)), within=2
+        )
     finally:
         child.kill()
         child.communicate(timeout=10)
@@ -142,16 +140,14 @@ async def test_a_stopped_process_is_suspect_and_comes_back(start: Start) -> None
         [sys.executable, "-c", CHILD, KEY.hex(), a.address], stdout=subprocess.PIPE, text=True
     )
     try:
-        for one in (a, b):
-            await eventually(lambda one=one: knows(one, "a", "b", "child"))
+        await eventually(lambda: all(knows(one, "a", "b", "child") for one in (a, b)))
         child.send_signal(signal.SIGSTOP)
-        for one in (a, b):
-            await eventually(
-                lambda one=one: knows(one, "child", state=State.SUSPECT), within=2.5 + 0.5
-            )
+        await eventually(
+            lambda: all(knows(one, "child", state=State.SUSPECT) for one in (a, b)),
+            within=2.5 + 0.5,
+        )
         child.send_signal(signal.SIGCONT)
-        for one in (a, b):
-            await eventually(lambda one=one: knows(one, "a", "b", "child"), within=2)
+        await eventually(lambda: all(knows(one, "a", "b", "child") for one in (a, b)), within=2)
     finally:
         child.kill()
         child.communicate(timeout=10)
@@ -160,8 +156,7 @@ async def test_a_stopped_process_is_suspect_and_comes_back(start: Start) -> None
 async def test_a_restart_at_the_same_address_is_another_member(start: Start) -> None:
     a = await start("a")
     b = await start("b", a)
-    for one in (a, b):
-        await eventually(lambda one=one: knows(one, "a", "b"))
+    await eventually(lambda: all(knows(one, "a", "b") for one in (a, b)))
     host, port = b.address.split(":")
     old = b.me.uid
     await b.close()
@@ -183,8 +178,7 @@ async def test_who_has_another_key_neither_joins_nor_disturbs(start: Start) -> N
     stranger = await start("stranger", a, key=b"not the mesh key, but as long as")
     await eventually(lambda: a.stats()["strangers_refused"] >= 2)
     assert knows(stranger, "stranger")
-    for one in (a, b):
-        await eventually(lambda one=one: knows(one, "a", "b"))
+    await eventually(lambda: all(knows(one, "a", "b") for one in (a, b)))
     joined = [event for event in heard if isinstance(event, MemberJoined)]
     assert [event.member.name for event in joined] in (["b"], [])
 
