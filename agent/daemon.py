@@ -188,9 +188,7 @@ async def _start_gossip(config: AgentConfig, key: bytes, store: Store, address: 
         gossip = Gossip(_gossip_config(config, key, store, address))
         await gossip.start()
     except AddressUnusable as error:
-        raise EnvironmentUnfit(
-            f"gossip cannot listen on {config.gossip}: {error}; give another by --gossip HOST:PORT"
-        ) from error
+        raise EnvironmentUnfit(f"{error}: give another address by --gossip HOST:PORT") from error
     except DescriptorsTooFew as error:
         raise EnvironmentUnfit(str(error)) from error
     except GossipError as error:

@@ -148,7 +148,7 @@ class PeerClient:
             PeerError: the peer could not be reached, or failed.
         """
         async with self._request(peer, "GET", target) as (answer, nonce):
-            body = await answer.content.read(MAX_ANSWER)
+            body = await _whole(peer, answer)
             self._check(peer, answer, nonce, body)
             return body
 
@@ -180,7 +180,7 @@ class PeerClient:
             raise PeerUnreachable(f"{peer.name} at {peer.address}: {error}") from error
 
     async def _error(self, peer: Address, answer: aiohttp.ClientResponse, nonce: str) -> Exception:
-        body = await answer.content.read(1 << 16)
+        body = await _whole(peer, answer)
         self._check(peer, answer, nonce, body)
         try:
             said = msgspec.json.decode(body, type=WireError)
@@ -220,3 +220,9 @@ class PeerClient:
         if blake3(checksums).hexdigest() != answer.headers.get(CHECKSUMS_HEADER):
             raise PeerFailed(f"{peer.name} sent checksums that it does not vouch for")
         return bytes(checksums)
+
+
+async def _whole(peer: Address, answer: aiohttp.ClientResponse) -> bytes:
+    if (answer.content_length or 0) > MAX_ANSWER:
+        raise PeerFailed(f"{peer.name} answers with {answer.content_length} bytes: too many")
+    return await answer.read()

@@ -5,7 +5,6 @@ may also be read with that dataset's token, or by anybody with ``--open-reads``.
 the file's permissions have decided already.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from meshcache.agent.api import blocks, datasets, files, health, members, work
-from meshcache.agent.auth import ANSWER_HEADER, bearer
+from meshcache.agent.auth import ANSWER_HEADER, bearer, nonce_of
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
 from meshcache.errors import MeshcacheError, NotFound
@@ -60,8 +59,12 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response(
             body=msgspec.json.encode(body), status=error.status, content_type="application/json"
         )
-    except (ConnectionError, asyncio.CancelledError):
-        raise
+    except ConnectionError:
+        # The client hung up, or a stream cannot be gone on with: either way the connection ends
+        # here, and what is returned goes nowhere.
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=499)
     except Exception:
         log.exception("a route failed", method=request.method, path=request.path)
         return _error_answer(MeshcacheError("the agent failed: see its log"))
@@ -89,7 +92,10 @@ async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await handler(request)
         if node.config.open_reads and authorization is None:
             return await handler(request)
-    request[_NONCE] = node.verifier.check(
+    # An answer that refuses is proven as well, so that its reason can be trusted.
+    if (nonce := nonce_of(authorization)) is not None:
+        request[_NONCE] = nonce
+    node.verifier.check(
         request.method,
         request.raw_path,
         request.headers.get("Range", ""),

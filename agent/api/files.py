@@ -2,6 +2,7 @@
 
 from email.utils import formatdate
 
+import structlog
 from aiohttp import web
 
 from meshcache.agent.api.paths import path_of
@@ -11,6 +12,8 @@ from meshcache.block import FileVersion
 from meshcache.dataset import Dataset
 from meshcache.errors import MeshcacheError
 from meshcache.reader import Wanted
+
+log = structlog.get_logger()
 
 routes = web.RouteTableDef()
 
@@ -64,6 +67,7 @@ async def _send(
         except MeshcacheError as error:
             if not response.prepared:
                 raise
+            log.warning("a file broke off", dataset=dataset.name, key=file.key, error=str(error))
             raise ConnectionResetError(str(error)) from error
         with held:
             if not response.prepared:

@@ -11,7 +11,7 @@ import pytest
 from meshcache.fuse.mountinfo import mount_at
 from meshcache.units import MIB
 from tests.main.conftest import Origin
-from tests.support.agents import Mesh, digest, digest_of
+from tests.support.agents import Agent, Mesh, command, digest, digest_of
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.fuse
@@ -89,19 +89,19 @@ def test_an_agent_killed_while_it_serves_a_read_costs_no_error_and_no_byte(
     victims = [two, three]
     served = {agent.name: agent.metric("meshcache_served_bytes") for agent in victims}
 
-    def serving() -> object:
+    def serving() -> Agent | None:
         return next(
             (a for a in victims if a.metric("meshcache_served_bytes") > served[a.name]), None
         )
 
     victim = wait_until(serving, within=30, every=0.005)
-    assert victim in victims
+    assert victim is not None
     assert reader.poll() is None, "the read was over before the kill: make the files larger"
-    victim.kill()  # type: ignore[attr-defined]
+    victim.kill()
     out, err = reader.communicate(timeout=60)
     assert (reader.returncode, err) == (0, "")
     assert out.split()[0] == sha256(b"".join(files.values()))
-    name = victim.name  # type: ignore[attr-defined]
+    name = victim.name
     wait_until(lambda: one.states()[name] == "failed", within=10)
 
 
@@ -164,21 +164,23 @@ def test_a_file_replaced_at_the_origin_is_an_error_in_old_opens_and_new_in_a_new
         "    print(error.errno, flush=True)\n"
         "print(os.pread(fd, 1000, 0).hex(), flush=True)\n"
     )
-    reader = subprocess.Popen(
+    with subprocess.Popen(
         ["timeout", "60", "python3", "-c", script, str(mountpoint / "file")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert reader.stdin is not None
-    assert reader.stdout is not None
-    assert reader.stdout.readline().strip() == old[:1000].hex()
-    new = origin.put("file", rng.randbytes(12 * MIB))
-    reader.stdin.write("\n")
-    reader.stdin.flush()
-    assert int(reader.stdout.readline()) in (5, 116), "EIO or ESTALE, never bytes of the new file"
-    assert reader.stdout.readline().strip() == old[:1000].hex()
-    reader.wait(10)
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        assert reader.stdout.readline().strip() == old[:1000].hex()
+        new = origin.put("file", rng.randbytes(12 * MIB))
+        reader.stdin.write("\n")
+        reader.stdin.flush()
+        assert int(reader.stdout.readline()) in (5, 116), (
+            "EIO or ESTALE, never bytes of the new file"
+        )
+        assert reader.stdout.readline().strip() == old[:1000].hex()
+        reader.wait(10)
 
     one.run("dataset", "refresh", "data")
     wait_until(lambda: digest(mountpoint / "file") == sha256(new), within=10)
@@ -238,7 +240,7 @@ def test_umount_ends_the_mount_and_its_keeper(mesh: Mesh, origin: Origin) -> Non
     (one,) = mesh.start("one")
     origin.create(one)
     mountpoint = mesh.mount(one, "data")
-    one.run("umount", str(mountpoint))
+    command("umount", str(mountpoint))
     assert mount_at(mountpoint) is None
     assert one.children[0].wait(5) == 0
     wait_until(lambda: one.json("status")["mounts"] == [])
@@ -253,7 +255,7 @@ def test_a_daemon_mount_answers_when_the_command_returns(mesh: Mesh, origin: Ori
     mesh.mountpoints.append(mountpoint)
     one.run("mount", "data", str(mountpoint), "--daemon")
     assert digest(mountpoint / "file") == sha256(data)
-    one.run("umount", str(mountpoint))
+    command("umount", str(mountpoint))
     assert mount_at(mountpoint) is None
 
 

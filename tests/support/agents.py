@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -89,6 +91,10 @@ class Agent:
         """Member name -> state, as this one sees them."""
         return {member["name"]: member["state"] for member in self.json("members")}
 
+    def sees_alive(self, names: Sequence[str]) -> bool:
+        """Whether it sees just these members, all alive."""
+        return self.states() == dict.fromkeys(names, "alive")
+
     def mount(self, dataset: str, mountpoint: Path, *flags: str) -> subprocess.Popen[bytes]:
         """Mount in the background; returns when the mount answers."""
         mountpoint.mkdir(parents=True, exist_ok=True)
@@ -165,7 +171,7 @@ class Mesh:
         for agent in made:
             agent.start(join=made[0].gossip if agent is not made[0] else "")
         for agent in made:
-            wait_until(lambda a=agent: a.states() == dict.fromkeys(names, "alive"), within=20)
+            wait_until(partial(agent.sees_alive, names), within=20)
         return made
 
     def mount(self, agent: Agent, dataset: str, *flags: str) -> Path:
