@@ -1,18 +1,23 @@
 """What a restart finds: every whole block, in the order of use, and nothing that is not right."""
 
+import asyncio
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from meshcache.block import PIECE_SIZE
 from meshcache.errors import ChecksumMismatch
 from meshcache.store import Store
+from meshcache.store import store as store_module
 from meshcache.store.ledger import charge_of
 from meshcache.store.trailer import trailer_size, verify
 from tests.store.conftest import Clock, Opener
 from tests.support.blocks import SIZE, block_id, is_right, keep
+from tests.support.wait import eventually
 
 CHARGE = charge_of(SIZE)
 Damage = Callable[[Path], None]
@@ -215,3 +220,37 @@ async def test_a_trailer_that_rots_while_the_agent_runs_is_seen_at_the_next_loan
     assert await store.lend(block_id(1)) is None
     assert store.corrupt == 1
     assert not file.exists()
+
+
+async def test_a_damaged_block_that_is_replaced_while_it_is_checked_harms_not_the_new_one(
+    open_store: Opener, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_store()
+    await keep(first, block_id(1))
+    first.close()
+    flip(5)(file_of(folder, 1))
+    gate, entered = threading.Event(), threading.Event()
+    read = store_module._read
+
+    def held_up(*arguments: Any) -> tuple[int, int, bytes]:
+        try:
+            return read(*arguments)
+        finally:
+            entered.set()
+            gate.wait(10)
+
+    monkeypatch.setattr(store_module, "_read", held_up)
+    store = open_store()
+    async with asyncio.TaskGroup() as group:
+        checking = group.create_task(store.lend(block_id(1)))
+        await eventually(entered.is_set)
+        await keep(store, block_id(1))
+        gate.set()
+    assert checking.result() is None
+    assert store.corrupt == 1
+    assert store.used == CHARGE
+    held = await store.lend(block_id(1))
+    assert held is not None
+    assert is_right(held)
+    held.release()
+    assert file_of(folder, 1).exists()
