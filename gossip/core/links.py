@@ -201,10 +201,10 @@ class Links:
         """From now on keep a link to each of these, and to no others."""
         before, self.wanted = self.wanted, frozenset(peers)
         now, settings = self.context.now, self.context.settings
-        for peer in self.wanted - before:
+        for peer in sorted(self.wanted - before):
             patience = 0.0 if self.context.uid < peer else settings.wait_for_dial
             self._redials[peer] = _Redial(now + patience, settings.redial, now)
-        for peer in before - self.wanted:
+        for peer in sorted(before - self.wanted):
             self._redials.pop(peer, None)
             for link in self.by_peer.get(peer, ()):
                 self.keep(link, settings.link_linger)
@@ -231,7 +231,7 @@ class Links:
         """Dial who is wanted and missing, close what nobody wants; sets its own timer."""
         now, settings = self.context.now, self.context.settings
         again = now + settings.link_linger
-        for peer in self.wanted:
+        for peer in sorted(self.wanted):
             if peer in self.by_peer:
                 continue
             redial = self._redials.get(peer)

@@ -60,10 +60,10 @@ class Watch:
         context = self.context
         self.observers = rings.observers(context.uid)
         subjects = rings.subjects(context.uid)
-        for uid in self.subjects.keys() - subjects:
+        for uid in sorted(self.subjects.keys() - subjects):
             del self.subjects[uid]
             context.timers.cancel(("probe", uid))
-        for uid in subjects - self.subjects.keys():
+        for uid in sorted(subjects - self.subjects.keys()):  # sorted: a run is to be repeatable
             self.subjects[uid] = Subject(context.now + context.settings.newcomer_grace)
         context.timers.set_earlier(("watch",), context.now + context.settings.period)
 

@@ -30,7 +30,7 @@ OVERHEAD = 35 + 52
 PURE_ACK = 52
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class End:
     """One side of a connection."""
 
@@ -49,7 +49,7 @@ class End:
     """Frames that wait until the connection is open."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Process:
     """A node on the network."""
 
@@ -67,6 +67,9 @@ class Process:
     bytes_sent: int = 0
     frames_sent: int = 0
     events: list[tuple[float, Event]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<process {self.name} {self.uid.hex()[:6]} at {self.address}>"
 
     @property
     def uid(self) -> bytes:
