@@ -1,0 +1,38 @@
+"""docs/metrics.md, made from the table of metrics: ``python -m meshcache.agent.metrics_docs``.
+
+A test compares the file with what this makes, so the two cannot differ.
+"""
+
+import sys
+
+from prometheus_client.core import CounterMetricFamily
+
+from meshcache.agent.metrics import FAMILIES, Family
+
+_HEAD = """\
+# Metrics
+
+<!-- Made by `python -m meshcache.agent.metrics_docs > docs/metrics.md`. Do not edit. -->
+
+`GET /metrics` of every agent, in Prometheus' text format, without proof. Sizes are bytes. Counters
+begin at 0 when the agent starts; Prometheus shows them with `_total` at the end.
+
+| name | kind | labels | meaning |
+|---|---|---|---|
+"""
+
+
+def render() -> str:
+    """The page."""
+    return _HEAD + "".join(map(_row, FAMILIES))
+
+
+def _row(family: Family) -> str:
+    counter = family.kind is CounterMetricFamily
+    name = f"{family.name}_total" if counter else family.name
+    labels = ", ".join(f"`{label}`" for label in family.labels) or "-"
+    return f"| `{name}` | {'counter' if counter else 'gauge'} | {labels} | {family.help} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
