@@ -11,6 +11,7 @@ its block standing in the window there is an `await`, so `_wishes` holds it unti
 
 import asyncio
 import os
+import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,6 +31,13 @@ log = structlog.get_logger("meshcache.fuse.worker")
 MAPPING_THREADS = 4
 """Threads that map and populate. Each is mostly in the kernel, waiting for a disk."""
 
+
+MAX_MAPPED = 16384
+"""Blocks mapped at most, whatever the budget. A process may have 65530 mappings (vm.max_map_count)
+and each of ours holds a descriptor, too (Python before 3.13)."""
+
+_OTHER_FILES = 256
+"""Descriptors left for everything else."""
 
 _LOG_EVERY = 1.0
 """Seconds between two log lines about blocks that could not be had: when an origin is down, every
@@ -131,7 +139,9 @@ class Blocks:
         if self.block_size and self.block_size != block_size:
             raise StoreError(f"blocks of {block_size} bytes on a mount with {self.block_size}")
         self.block_size, self.deadline = block_size, deadline
-        self.window.budget = budget
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = max(1, min(MAX_MAPPED, files - _OTHER_FILES))
+        self.window.budget = min(budget, most * block_size)
 
     def use(self, door: PacketSocket, find: Callable[[int], Found]) -> None:
         """Ask over this door from now on, and say again what is still wished for.

@@ -142,6 +142,8 @@ class Filesystem(pyfuse3.Operations):
                 self._blocks.prefetch(found, index + 1)
             data = block.view[start : start + size]
             return data if len(data) == size else await self._join(found, data, index, size)
+        except FUSEError:
+            raise
         except Exception as error:
             raise _fuse_error(error) from error
 

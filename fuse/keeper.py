@@ -44,7 +44,8 @@ from meshcache.fuse.packets import receive_now
 
 log = structlog.get_logger("meshcache.fuse.keeper")
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP: the terminal of a mount in the foreground was closed."""
 
 _START = 60.0
 """Seconds that the worker has until there is a head to show, and again until the mount answers."""
@@ -71,7 +72,7 @@ def keep(
 ) -> int:
     """Mount a dataset and hold the mount until it is unmounted or a signal asks for its end.
 
-    Blocks. To be called in the main thread: it handles SIGTERM and SIGINT while it runs.
+    Blocks. To be called in the main thread: it handles `STOP_SIGNALS` while it runs.
 
     Args:
         connect: gives a connected SOCK_SEQPACKET socket to the agent's door for this mount, or
