@@ -30,6 +30,7 @@ from meshcache.agent.mounts import Mounts
 from meshcache.agent.node import Node
 from meshcache.agent.origins import Origins
 from meshcache.agent.peers import PeerClient
+from meshcache.agent.records import Records
 from meshcache.agent.snapshots import SnapshotOrigin, Snapshots, snapshot_block
 from meshcache.budget import Budget, memory_limit
 from meshcache.errors import EnvironmentUnfit, InvalidInput
@@ -137,6 +138,8 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
 
     gossip = await _start_gossip(config, key, store, address)
     stack.push_async_callback(gossip.close)
+    records = Records(gossip, config.cache_dir / "records", tasks)
+    records.load()
 
     mesh = MeshView(gossip, store.store_id, client)
     budget = Budget(max(_MIN_BUDGET, int(memory_limit() * _MEMORY_SHARE)))
@@ -172,6 +175,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         mounts=mounts,
     )
     stack.callback(gossip.subscribe(_Watcher(node, tasks).on_event))
+    stack.callback(gossip.subscribe(records.on_event))
     await stack.enter_async_context(_serving(build_app(node, trusted=False), listening))
     control = _listen_unix(config.socket)
     stack.callback(_remove_socket, config.socket)

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable
 
-from meshcache.gossip import addresses, keys, wire
+from meshcache.gossip import addresses, keys, saved, wire
 from meshcache.gossip.config import ROLES, GossipConfig
 from meshcache.gossip.core.events import Close, Event, Member, Open, Resolve, Send, Why
 from meshcache.gossip.core.node import Node
@@ -76,6 +76,18 @@ class ReplicatedMap:
     def items(self, namespace: str) -> list[tuple[str, Entry]]:
         """All entries of a namespace, sorted by key."""
         return self._gossip._running.map.items(namespace)
+
+    def dump(self) -> bytes:
+        """The whole map, for `load` after this member's next start."""
+        return saved.encode(self._gossip._running.map)
+
+    def load(self, data: bytes) -> None:
+        """Take in what `dump` gave; whatever is newer in the mesh wins.
+
+        Raises:
+            FrameInvalid: the bytes are no dump; nothing was taken in.
+        """
+        self._gossip._load(saved.decode(data))
 
 
 class Gossip:
@@ -238,6 +250,10 @@ class Gossip:
         version = self._running.write(space, key, value, expect, self._loop.time())
         self._pump()
         return version
+
+    def _load(self, remembered: saved.Saved) -> None:
+        self._running.remember(remembered.entries, remembered.floor, self._loop.time())
+        self._pump()
 
     # --- the loop's side
 

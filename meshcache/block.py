@@ -26,7 +26,7 @@ MIN_BLOCK_SIZE = PIECE_SIZE
 MAX_BLOCK_SIZE = 64 * MIB
 
 _VERSION_CONTEXT = "meshcache 2026 file version"
-_BLOCK_ID = re.compile(r"([0-9a-f]{64})-(\d{1,9})-(\d{1,12})")
+_BLOCK_ID = re.compile(r"([0-9a-f]{64})-([1-9][0-9]{0,14})-(0|[1-9][0-9]{0,11})")
 
 
 class BlockId(msgspec.Struct, frozen=True, order=True):

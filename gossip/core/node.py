@@ -6,7 +6,7 @@ node owns no clock: it is to be woken at `deadline`. Woken much later, it knows 
 itself (inputs that waited meanwhile are to be given before `tick`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any as Whatever
 
 from meshcache.gossip import wire
@@ -19,7 +19,9 @@ from meshcache.gossip.core.events import (
     Output,
     Why,
 )
+from meshcache.gossip.core.happenings import Happenings
 from meshcache.gossip.core.joining import Joining
+from meshcache.gossip.core.leaves import Guest, Host
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.membership import Membership
 from meshcache.gossip.core.settings import LAN, Settings
@@ -27,6 +29,7 @@ from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.statemap import Any as AnyVersion
 from meshcache.gossip.core.statemap import StateMap, Version
 from meshcache.gossip.core.sync import Sync
+from meshcache.gossip.core.table import LEAF
 from meshcache.gossip.errors import FrameInvalid, TagsTooLarge
 
 
@@ -73,15 +76,23 @@ class Node:
             self.members.take_row,
             self._take_entry,
         )
+        self.happenings = Happenings(self.context, self.links, self.spread)
+        self.host = Host(self.context, self.links)
+        self.guest = Guest(self.context, self.links, self.members.table, lambda: self.members.me)
+        self.is_leaf = record.role == LEAF
+        self.spread.relay = not self.is_leaf
         self.joining = Joining(self.context, self.links, self.members.table, seeds)
         self.members.on_lost = self.joining.lost.add
         self._stalled_at = -1.0
         timers = self.context.timers
         timers.set(("join",), now)
-        timers.set(("beat",), now + settings.period * rng.random())
+        if self.is_leaf:
+            timers.set(("guest",), now + 1.0)
+        else:
+            timers.set(("beat",), now + settings.period * rng.random())
+            timers.set(("sync-far",), now + settings.sync_far * rng.random())
+            timers.set(("heal",), now + settings.heal)
         timers.set(("sync",), now + settings.sync * rng.random())
-        timers.set(("sync-far",), now + settings.sync_far * rng.random())
-        timers.set(("heal",), now + settings.heal)
         timers.set(("reap",), now + 60.0)
         timers.set(("tend",), now + settings.redial)
 
@@ -147,6 +158,8 @@ class Node:
             counts["not_introduced"] += 1
         else:
             self.members.watch.heard(link.peer)
+            self.host.heard(link.peer)
+            self.guest.heard(link.peer)
             _MESSAGES[type(message)](self, link, message)
 
     def link_closed(self, number: int, why: Why, now: float) -> None:
@@ -156,12 +169,19 @@ class Node:
         if link is None:
             return
         self.spread.link_lost(number)
+        if self.is_leaf:
+            self.guest.lost(link)
         who = link.peer or link.expects
         if link.peer is not None and link.peer not in self.links.by_peer:
             self.members.link_lost(link.peer)
         elif link.peer is None and who is not None:
             self.links.failed(who, why)
             self.members.dial_failed(who, why)
+
+    def link_busy(self, number: int, is_busy: bool, now: float) -> None:
+        """The transport cannot take more for this link, or it can again."""
+        self._wake(now)
+        self.spread.busy(number, is_busy)
 
     def found(self, addresses: Sequence[str], now: float) -> None:
         """The answer to `Resolve`."""
@@ -198,6 +218,32 @@ class Node:
         self.spread.publish(wire.Written(entry))
         return Version(entry.clock, entry.writer)
 
+    def remember(self, entries: Iterable[wire.MapEntry], floor: int, now: float) -> None:
+        """Take in the map that this member had before its restart; what is newer here stays."""
+        self._wake(now)
+        self.map.floor = max(self.map.floor, floor)
+        for entry in entries:
+            self._take_entry(entry)
+
+    def say(
+        self,
+        name: str,
+        payload: bytes,
+        now: float,
+        *,
+        query: bool = False,
+        to: Sequence[bytes] = (),
+        acks: bool = False,
+    ) -> int:
+        """Send an event, or a query whose answers carry the returned number."""
+        self._wake(now)
+        return self.happenings.say(name, payload, query=query, to=list(to), acks=acks)
+
+    def answer(self, asker: bytes, number: int, payload: bytes, now: float) -> bool:
+        """Answer a query that was asked; False if the way back is lost."""
+        self._wake(now)
+        return self.happenings.answer(asker, number, payload)
+
     def leave(self, now: float) -> None:
         """Say that this member goes. `left_heard` tells how many have answered since."""
         self._wake(now)
@@ -231,6 +277,9 @@ class Node:
                 self.joining.mine.add(link.address)
             self.links.close(link, link_codes.MYSELF)
             return
+        if record.role == LEAF:
+            self._serve(link, hello)
+            return
         known = self.members.table.rows.get(record.uid)
         if not hello.reply and known is None and self.joining.crowded():
             self.links.send(link, wire.Redirect(self.joining.others(8)))
@@ -247,6 +296,18 @@ class Node:
         self.members.watch.heard(record.uid)
         if fresh and link.dialled:
             self.sync.begin(link)
+
+    def _serve(self, link: Link, hello: wire.Hello) -> None:
+        """A leaf wants to be served; a leaf itself serves nobody."""
+        if self.is_leaf:
+            self.links.close(link, link_codes.UNNEEDED)
+        elif self.host.full(hello.record.uid):
+            self.links.send(link, wire.Redirect(self.joining.others(8)))
+        else:
+            self.links.established(link, hello.record.uid)
+            self.host.serve(hello.record)
+            if not hello.reply:
+                self._hello(link, reply=True)
 
     def _on_goaway(self, link: Link, message: wire.Goaway) -> None:
         if message.code == link_codes.INCOMPATIBLE:
@@ -270,7 +331,7 @@ class Node:
         if isinstance(rumour, wire.Written):
             return self._take_entry(rumour.entry, flood=False)
         if isinstance(rumour, wire.Happened):
-            return True
+            return self.happenings.hear(rumour, link)
         return self.members.on_rumour(rumour)
 
     def _take_entry(self, entry: wire.MapEntry, *, flood: bool = True) -> bool:
@@ -326,7 +387,7 @@ _MESSAGES: dict[type, Callable[[Node, Link, Whatever], None]] = {
     wire.Digest: lambda node, link, message: node.sync.on_digest(link, message),
     wire.Differ: lambda node, link, message: node.sync.on_differ(link, message),
     wire.Rows: lambda node, link, message: node.sync.on_rows(link, message),
-    wire.Reply: lambda node, link, message: None,
+    wire.Reply: lambda node, link, message: node.happenings.pass_back(message),
     wire.Redirect: lambda node, link, message: None,
 }
 
@@ -350,4 +411,6 @@ _TIMERS: dict[object, Callable[..., None]] = {
     "sync-with": Node._sync_with,
     "heal": lambda node: node.joining.heal(),
     "reap": Node._reap,
+    "leases": lambda node: node.host.tend(),
+    "guest": lambda node: node.guest.tend(),
 }

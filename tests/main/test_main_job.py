@@ -270,3 +270,19 @@ def test_a_signal_to_the_mount_command_unmounts(
     one.children[0].send_signal(number)
     assert one.children[0].wait(5) == 0
     assert mount_at(mountpoint) is None
+
+
+def test_a_mesh_of_one_has_its_datasets_again_after_a_kill(mesh: Mesh, origin: Origin) -> None:
+    data = origin.put("file", b"z" * 5000)
+    (one,) = mesh.start("one")
+    origin.create(one)
+    one.run("load", "data", "--wait")
+    origin.create(one, "other")
+    one.run("dataset", "delete", "other")
+    wait_until(lambda: (one.cache / "records").exists())
+    one.kill()
+    one.start()
+    assert [row["name"] for row in one.json("dataset", "list")] == ["data"]
+    origin.cap.cap.reset()
+    assert digest(mesh.mount(one, "data") / "file") == sha256(data)
+    assert origin.cap.cap.counts.object_bytes == 0
