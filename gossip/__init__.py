@@ -18,7 +18,10 @@ from meshcache.gossip.core.events import (
     MemberSuspect,
     MemberUpdated,
     NameConflict,
+    QueryAsked,
+    QueryReply,
     State,
+    UserEvent,
     ViewChanged,
 )
 from meshcache.gossip.core.statemap import ANY, Entry, Version
@@ -33,11 +36,12 @@ from meshcache.gossip.errors import (
     NotRunning,
     TagsTooLarge,
 )
-from meshcache.gossip.gossip import Gossip, ReplicatedMap
+from meshcache.gossip.gossip import Answers, Gossip, ReplicatedMap
 
 __all__ = [
     "ANY",
     "AddressUnusable",
+    "Answers",
     "DescriptorsTooFew",
     "Entry",
     "EntryTooLarge",
@@ -59,9 +63,12 @@ __all__ = [
     "MemberUpdated",
     "NameConflict",
     "NotRunning",
+    "QueryAsked",
+    "QueryReply",
     "ReplicatedMap",
     "State",
     "TagsTooLarge",
+    "UserEvent",
     "Version",
     "ViewChanged",
 ]

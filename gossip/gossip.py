@@ -10,15 +10,27 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from meshcache.gossip import addresses, keys, saved, wire
 from meshcache.gossip.config import ROLES, GossipConfig
-from meshcache.gossip.core.events import Close, Event, Member, Open, Resolve, Send, Why
+from meshcache.gossip.core.events import (
+    Close,
+    Event,
+    Member,
+    Open,
+    QueryAsked,
+    QueryReply,
+    Resolve,
+    Send,
+    State,
+    Why,
+)
 from meshcache.gossip.core.node import Node
 from meshcache.gossip.core.statemap import ANY, Entry, Version
 from meshcache.gossip.core.statemap import Any as AnyVersion
-from meshcache.gossip.errors import InvalidSettings, NotRunning, TagsTooLarge
+from meshcache.gossip.errors import EntryTooLarge, InvalidSettings, NotRunning, TagsTooLarge
 from meshcache.gossip.tasks import Tasks
 from meshcache.gossip.zmqio import Transport
 
@@ -27,6 +39,16 @@ log = logging.getLogger("meshcache.gossip")
 LEAVE_TIMEOUT = 1.0
 """How long a leaving member waits for its neighbours to have heard of it."""
 LOOKUP_TIMEOUT = 5.0
+
+
+@dataclass
+class Answers:
+    """What a query brought."""
+
+    acknowledged: set[str] = field(default_factory=set)
+    """Uids of the members whom the question reached."""
+    replies: dict[str, bytes] = field(default_factory=dict)
+    """Uid -> what it answered."""
 
 
 class ReplicatedMap:
@@ -132,6 +154,7 @@ class Gossip:
             self._keys,
             on_frames=self._on_frames,
             on_closed=self._on_closed,
+            on_busy=self._on_busy,
             on_error=self._log_error,
         )
         host, port = self._config.bind
@@ -220,6 +243,88 @@ class Gossip:
         self._running.set_tags(tags, self._loop.time())
         self._pump()
 
+    def leaves(self) -> list[Member]:
+        """The leaf members that this full one serves, sorted by name."""
+        node = self._running
+        return sorted(
+            (node.members.view_of(lease.record) for lease in node.host.leases.values()),
+            key=lambda member: (member.name, member.uid),
+        )
+
+    def event(self, name: str, payload: bytes = b"") -> None:
+        """Send an event to all members; each is told once (`UserEvent`), who is cut off never.
+
+        Raises:
+            EntryTooLarge: a name over 128 characters or a payload over 1024 bytes.
+        """
+        self._say(name, payload)
+
+    async def query(
+        self,
+        name: str,
+        payload: bytes = b"",
+        *,
+        to: Sequence[str] = (),
+        timeout: float = 5.0,
+    ) -> Answers:
+        """Ask all members, or those of the uids `to` (at most 64); what came within `timeout`
+        seconds. It ends sooner when everybody who was asked has answered.
+
+        Who is asked gets `QueryAsked` and may answer with `answer`.
+
+        Raises:
+            EntryTooLarge: as `event`.
+        """
+        node = self._running
+        asked = set(to) or {m.uid for m in self.members() if m.state is State.ALIVE}
+        asked.discard(self.me.uid)
+        answers = Answers()
+        done = asyncio.Event()
+        number = 0
+
+        def hear(event: Event) -> None:
+            if isinstance(event, QueryReply) and event.number == number:
+                answers.acknowledged.add(event.member)
+                if event.payload is not None:
+                    answers.replies[event.member] = event.payload
+                if asked <= answers.replies.keys():
+                    done.set()
+
+        end = self.subscribe(hear)
+        try:
+            number = self._say(name, payload, query=True, to=[bytes.fromhex(uid) for uid in to])
+            if asked and self._node is node:
+                async with asyncio.timeout(timeout):
+                    await done.wait()
+        except TimeoutError:
+            pass
+        finally:
+            end()
+        return answers
+
+    def answer(self, query: QueryAsked, payload: bytes) -> bool:
+        """Answer a query; False if the way back to who asked is lost.
+
+        Raises:
+            EntryTooLarge: a payload over 1024 bytes.
+        """
+        if len(payload) > 1024:
+            raise EntryTooLarge(f"an answer of {len(payload)} B is over 1024")
+        asker = bytes.fromhex(query.origin)
+        sent = self._running.answer(asker, query.number, payload, self._loop.time())
+        self._pump_soon()
+        return sent
+
+    def _say(
+        self, name: str, payload: bytes, *, query: bool = False, to: Sequence[bytes] = ()
+    ) -> int:
+        if not 0 < len(name) <= 128 or len(payload) > 1024 or len(to) > 64:
+            raise EntryTooLarge("a name has 1 to 128 characters, a payload at most 1024 bytes")
+        now = self._loop.time()
+        number = self._running.say(name, payload, now, query=query, to=to, acks=query)
+        self._pump()
+        return number
+
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Have `callback` called on the loop for each event; the answer ends that."""
         self._subscribers.append(callback)
@@ -236,6 +341,7 @@ class Gossip:
         return {
             **node.context.counts,
             "links": len(node.links.by_number),
+            "leaves": len(node.host.leases),
             "members": len(node.members.table.living),
             "map_entries": node.map.count,
             "map_bytes": node.map.size,
@@ -268,6 +374,11 @@ class Gossip:
     def _on_closed(self, number: int, why: Why) -> None:
         if self._node is not None:
             self._node.link_closed(number, why, self._loop.time())
+            self._pump_soon()
+
+    def _on_busy(self, number: int, is_busy: bool) -> None:
+        if self._node is not None:
+            self._node.link_busy(number, is_busy, self._loop.time())
             self._pump_soon()
 
     def _wake(self) -> None:

@@ -144,6 +144,8 @@ class Happened(_Message, frozen=True, tag=6):
     query: bool = False
     to: Annotated[list[Uid], Meta(max_length=64)] = []
     """Of a query: who is asked; empty is everybody."""
+    acks: bool = False
+    """Of a query: each who is asked says that it arrived."""
 
 
 Rumour = Alive | Alert | Dead | Gone | Written | Happened
@@ -245,7 +247,8 @@ class Reply(_Message, frozen=True):
     asker: Uid
     number: Stamp
     member: Uid
-    payload: Annotated[bytes, Meta(max_length=1024)]
+    payload: Annotated[bytes, Meta(max_length=1024)] | None
+    """None: the query arrived (an acknowledgement), an answer may follow."""
 
 
 KINDS: dict[int, type[_Message]] = {

@@ -16,6 +16,7 @@ Facts about libzmq 4.3.5 that shaped this are in docs/gossip.md.
 import asyncio
 import errno
 import socket
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -32,6 +33,9 @@ from meshcache.gossip.tasks import Tasks
 from meshcache.gossip.wire import MAX_FRAME
 
 DOMAIN = b"meshcache gossip"
+BACKLOG = 64
+"""Frames kept for a link whose queue in libzmq (`sndhwm` 256) is full."""
+RETRY = 0.02
 BATCH = 256
 """Frames read from one socket before others have their turn."""
 CONNECT_TIMEOUT = 1.0
@@ -79,17 +83,20 @@ class Transport:
         *,
         on_frames: Callable[[list[tuple[int, bytes]]], None],
         on_closed: Callable[[int, Why], None],
+        on_busy: Callable[[int, bool], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
         """Make a transport; nothing is bound until `start`.
 
         `on_frames` gets (link number, frame) pairs, `on_closed` the links that ended by
-        themselves; both are called on the loop.
+        themselves, `on_busy` whether a link's queue is full; all are called on the loop.
         """
         self._keys = keys
         self._allowed = {keys.client.raw_public}
         self._on_frames = on_frames
         self._on_closed = on_closed
+        self._on_busy = on_busy
+        self._backlog: dict[int, deque[bytes]] = {}
         self._tasks = Tasks(on_error)
         self._context = zmq.Context(io_threads=1)
         self._readers: list[zmq.Socket[bytes]] = []
@@ -238,24 +245,52 @@ class Transport:
             self.send(link.number, frame)
 
     def send(self, number: int, frame: bytes) -> None:
-        """Send; a frame for a link that is gone or full is dropped and counted."""
+        """Send. What a full queue does not take is kept, up to a limit, and the link is reported
+        busy; a frame for a link that is gone is dropped and counted."""
+        backlog = self._backlog.get(number)
+        if backlog is not None:
+            if len(backlog) < BACKLOG:
+                backlog.append(frame)
+            else:
+                self.dropped += 1
+        elif not self._try_send(number, frame):
+            self._backlog[number] = deque((frame,))
+            self._on_busy(number, True)
+            self._loop.call_later(RETRY, self._retry, number)
+
+    def _retry(self, number: int) -> None:
+        backlog = self._backlog.get(number)
+        while backlog:
+            if not self._try_send(number, backlog[0]):
+                self._loop.call_later(RETRY, self._retry, number)
+                return
+            backlog.popleft()
+        if self._backlog.pop(number, None) is not None and not self._closed:
+            self._on_busy(number, False)
+            self.drain_soon()
+
+    def _try_send(self, number: int, frame: bytes) -> bool:
+        """False if the link's queue is full."""
         if number > 0:
             link = self._outbound.get(number)
             if link is not None and not link.connecting:
                 link.waiting.append(frame)
-                return
+                return True
             sock, routing_id = self._client, link.routing_id if link is not None else None
         else:
             sock, routing_id = self._server, self._inbound.get(number)
-        if routing_id is None:
+        if routing_id is None or self._closed:
             self.dropped += 1
-            return
+            return True
         try:
             sock.send_multipart((routing_id, frame), zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            if error.errno not in (zmq.EAGAIN, errno.EHOSTUNREACH):
+            if error.errno == zmq.EAGAIN:
+                return False
+            if error.errno != errno.EHOSTUNREACH:
                 raise
             self.dropped += 1
+        return True
 
     def close_link(self, number: int) -> None:
         """Close an outbound link; nothing is reported."""
@@ -265,6 +300,7 @@ class Transport:
 
     def _forget(self, link: _Outbound) -> None:
         self._outbound.pop(link.number, None)
+        self._backlog.pop(link.number, None)
         if self._endpoints.get(link.endpoint) is link:
             del self._endpoints[link.endpoint]
             try:
@@ -370,6 +406,7 @@ class Transport:
             self._accepted.discard(value)
             for number in self._descriptors.pop(value, ()):
                 del self._numbers[self._inbound.pop(number)]
+                self._backlog.pop(number, None)
                 self._on_closed(number, Why.CLOSED)
         elif event & _FAILED:
             self.refused += 1

@@ -176,11 +176,12 @@ class QueryAsked:
 
 @dataclass(frozen=True, slots=True)
 class QueryReply:
-    """A member's answer to a query that was asked here."""
+    """A member's answer to a query that was asked here; without a payload it only says that the
+    query arrived."""
 
     number: int
     member: str
-    payload: bytes
+    payload: bytes | None
 
 
 Event = (

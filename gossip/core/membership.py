@@ -25,13 +25,14 @@ from meshcache.gossip.core.events import (
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.spread import Spread
-from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEFT, Row, Table
+from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEAF, LEFT, Row, Table
 from meshcache.gossip.core.verdicts import HEARD, REPLACED, SILENT, Verdicts
 from meshcache.gossip.core.watch import Watch
 
 _STATES = {ALIVE: State.ALIVE, FAILED: State.FAILED, LEFT: State.LEFT}
 NEWCOMER = 3.0
 """For so many seconds after its first contact a member is a newcomer."""
+EARLY = 4096
 _LEAVING: dict[int, Callable[[Member], Event]] = {FAILED: MemberFailed, LEFT: MemberLeft}
 
 
@@ -48,7 +49,8 @@ class Membership:
         self.on_lost: Callable[[bytes], object] = lambda uid: None
         """Told of members that failed without a refusal."""
         self.table = Table(context.settings.members)
-        self.rings = Rings(context.settings.observers, [record.uid])
+        self.is_leaf = record.role == LEAF
+        self.rings = Rings(context.settings.observers, () if self.is_leaf else [record.uid])
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self._declare)
         self.verdicts.rings = self.rings
         self.watch = Watch(
@@ -61,13 +63,18 @@ class Membership:
         self._view_since: float | None = None
         self._farewells: set[int] = set()
         self._newcomer_until: float | None = None
-        self.table.merge(record.uid, ALIVE, record.incarnation, record=record, since=0)
-        self.table.rows[record.uid].learned = context.wall_ms
+        self._early: dict[bytes, tuple[int, int]] = {}
+        """Words of the end of members that are not known here yet: (incarnation, status)."""
+        if not self.is_leaf:  # a leaf is in nobody's table, nor in its own
+            self.table.merge(record.uid, ALIVE, record.incarnation, record=record, since=0)
+            self.table.rows[record.uid].learned = context.wall_ms
 
     # --- what the user sees
 
     def view(self, uid: bytes) -> Member:
         """A member as the user sees it."""
+        if uid == self.context.uid and self.is_leaf:
+            return self.view_of(self.me)
         row = self.table.rows[uid]
         record = row.record
         suspect = row.status == ALIVE and row.suspect
@@ -83,15 +90,32 @@ class Membership:
             epoch=record.epoch,
         )
 
+    def view_of(self, record: wire.Record) -> Member:
+        """A leaf, which is in no table, as the user sees it."""
+        return Member(
+            uid=record.uid.hex(),
+            name=record.name,
+            address=record.address,
+            state=State.ALIVE,
+            incarnation=record.incarnation,
+            role="full" if record.role == FULL else "leaf",
+            tags=dict(record.tags),
+            since=record.epoch / 1000,
+            epoch=record.epoch,
+        )
+
     def all(self) -> list[Member]:
         """All members, this one included, sorted by name; one that failed or left is not shown
         once a newer process has its name."""
+        shown = [
+            self.view(uid)
+            for uid, row in self.table.rows.items()
+            if row.status == ALIVE or not self.table.named(row.record.name)
+        ]
+        if self.is_leaf:
+            shown.append(self.view(self.context.uid))
         return sorted(
-            (
-                self.view(uid)
-                for uid, row in self.table.rows.items()
-                if row.status == ALIVE or not self.table.named(row.record.name)
-            ),
+            shown,
             key=lambda member: (member.name, member.epoch, member.uid),
         )
 
@@ -154,8 +178,12 @@ class Membership:
     def _alive(self, record: wire.Record, incarnation: int | None = None) -> bool:
         uid = record.uid
         incarnation = record.incarnation if incarnation is None else incarnation
-        if uid == self.context.uid:
+        if uid == self.context.uid or record.role != FULL:
             return False
+        early = self._early.pop(uid, None)
+        if early is not None and early > (incarnation, ALIVE):
+            since = self.context.wall_ms
+            return self._gone(uid, early[1], early[0], record, since)
         row = self.table.rows.get(uid)
         old, was_living = (row.record if row else None), self.table.alive(uid)
         if not self.table.merge(uid, ALIVE, incarnation, record=record, since=0):
@@ -187,6 +215,12 @@ class Membership:
         if uid == self.context.uid:
             self._contradict(incarnation)
             return False
+        if record is None and uid not in self.table.rows:
+            # Its row may come later, from one who has not heard this yet.
+            if len(self._early) >= EARLY or self._early.get(uid, (-1, 0)) >= (incarnation, status):
+                return False
+            self._early[uid] = (incarnation, status)
+            return True
         was_living = self.table.alive(uid)
         if not self.table.merge(uid, status, incarnation, record=record, since=since):
             return False
@@ -228,6 +262,8 @@ class Membership:
             old.speaks,
             old.features,
         )
+        if self.is_leaf:
+            return
         self.table.merge(old.uid, ALIVE, incarnation, record=self.me, since=0)
         self.verdicts.refuted(old.uid)
         self.spread.publish(wire.Alive(self.me))
@@ -241,6 +277,8 @@ class Membership:
     def leave(self) -> None:
         """Say that I go, to everybody, and ask the neighbours whether they heard it."""
         self.leaving = True
+        if self.is_leaf:
+            return
         uid, incarnation = self.context.uid, self.me.incarnation + 1
         self.table.merge(uid, LEFT, incarnation, record=None, since=self.context.wall_ms)
         self.spread.all_eager()
@@ -341,12 +379,15 @@ class Membership:
             return
         self.rings = self.rings.changed(full - self.rings.uids, self.rings.uids - full)
         self.verdicts.new_view(self.rings)
+        self.context.emit(ViewChanged(len(full)))
+        if self.is_leaf:
+            return
         self.watch.new_view(self.rings)
         self.links.want((self.watch.subjects.keys() | set(self.watch.observers)) - {self.me.uid})
-        self.context.emit(ViewChanged(len(full)))
 
     def reap(self) -> None:
         """Forget those that failed or left long ago."""
+        self._early.clear()
         oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
         for uid, row in list(self.table.rows.items()):
             if row.status != ALIVE and row.since < oldest:

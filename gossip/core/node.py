@@ -376,7 +376,7 @@ class Node:
         self.map.reap(self.context.wall_ms)
 
 
-_MESSAGES: dict[type, Callable[[Node, Link, Whatever], None]] = {
+_MESSAGES: dict[type, Callable[[Node, Link, Whatever], object]] = {
     wire.Beat: lambda node, link, message: None,
     wire.Probe: Node._on_probe,
     wire.Probed: Node._on_probed,

@@ -1,5 +1,9 @@
 """Spreading rumours: an epidemic broadcast tree over the open links.
 
+What waits for a link that cannot take more is bounded: of two rumours about the same thing the
+newer stays, and beyond the limit the oldest of the least urgent is dropped (membership goes before
+state, state before events). Anti-entropy repairs what was dropped.
+
 Plumtree (Leitão, Pereira, Rodrigues 2007): a rumour goes whole over eager links and by name over
 lazy ones. A link that brought only what was known already becomes lazy (prune), one that names
 what is missing becomes eager (graft): the eager links turn into a spanning tree, and the lazy ones
@@ -17,6 +21,62 @@ from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.errors import FrameInvalid
 
+Key = tuple[object, ...]
+_URGENCY = {
+    wire.Dead: 0,
+    wire.Gone: 0,
+    wire.Alert: 0,
+    wire.Alive: 0,
+    wire.Written: 1,
+    wire.Happened: 2,
+}
+
+
+def key_of(rumour: wire.Rumour) -> Key:
+    """What a rumour is about, headed by its urgency: a newer one of the same key replaces it."""
+    urgency = _URGENCY[type(rumour)]
+    match rumour:
+        case wire.Alive(record=record):
+            return urgency, "alive", record.uid
+        case wire.Dead(uid=uid) | wire.Gone(uid=uid):
+            return urgency, "end", uid
+        case wire.Alert(subject=subject, observer=observer):
+            return urgency, "alert", subject, observer
+        case wire.Written(entry=entry):
+            return urgency, "entry", entry.space, entry.key
+        case wire.Happened(origin=origin, number=number):
+            return urgency, "event", origin, number
+
+
+class Queue:
+    """What waits for one link."""
+
+    def __init__(self, limit: int) -> None:
+        """Hold at most `limit` bytes."""
+        self._limit = limit
+        self._waiting: dict[Key, bytes] = {}
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, key: Key, raw: bytes) -> int:
+        """Add a rumour; how many had to be dropped for it."""
+        self.size += len(raw) - len(self._waiting.pop(key, b""))
+        self._waiting[key] = raw
+        dropped = 0
+        while self.size > self._limit and len(self._waiting) > 1:
+            least = max(key[0] for key in self._waiting)  # type: ignore[type-var]
+            oldest = next(key for key in self._waiting if key[0] == least)
+            self.size -= len(self._waiting.pop(oldest))
+            dropped += 1
+        return dropped
+
+    def take(self) -> list[bytes]:
+        """Everything, the most urgent first, each urgency in order of coming."""
+        waiting, self._waiting, self.size = self._waiting, {}, 0
+        return [raw for _, raw in sorted(waiting.items(), key=lambda item: item[0][:1])]
+
 
 @dataclass
 class Spread:
@@ -26,28 +86,40 @@ class Spread:
     links: Links
     handle: Callable[[wire.Rumour, Link], bool]
     """Takes a rumour in; True if it was news, which is passed on."""
-    _known: dict[bytes, tuple[bytes, float]] = field(default_factory=dict)
-    """Name -> (bytes, when it came); in order of coming."""
+    relay: bool = True
+    """A leaf passes nothing on."""
+    _known: dict[bytes, tuple[bytes, float, Key]] = field(default_factory=dict)
+    """Name -> (bytes, when it came, what it is about); in order of coming."""
     _known_bytes: int = 0
     _lazy: set[int] = field(default_factory=set)
-    _eager_queue: dict[int, list[bytes]] = field(default_factory=dict)
+    _eager_queue: dict[int, Queue] = field(default_factory=dict)
     _lazy_queue: dict[int, list[bytes]] = field(default_factory=dict)
     _named_by: dict[bytes, list[int]] = field(default_factory=dict)
+    _busy: set[int] = field(default_factory=set)
+    """Links whose transport cannot take more now."""
 
     def publish(self, rumour: wire.Rumour) -> None:
         """Spread a rumour of my own."""
         raw = wire.encode_rumour(rumour)
         name = wire.rumour_id(raw)
         if name not in self._known:
-            self._remember(name, raw)
+            self._remember(name, raw, key_of(rumour))
             self._pass_on(name, raw, None)
 
     def tell(self, link: Link, rumour: wire.Rumour) -> None:
         """Give a rumour to one peer only."""
-        self._eager_queue.setdefault(link.number, []).append(wire.encode_rumour(rumour))
+        self._queue(link.number, key_of(rumour), wire.encode_rumour(rumour))
 
-    def _remember(self, name: bytes, raw: bytes) -> None:
-        self._known[name] = (raw, self.context.now)
+    def _queue(self, number: int, key: Key, raw: bytes) -> None:
+        queue = self._eager_queue.get(number)
+        if queue is None:
+            queue = self._eager_queue[number] = Queue(self.context.settings.queue_bytes)
+        dropped = queue.put(key, raw)
+        if dropped:
+            self.context.counts["queue_dropped"] += dropped
+
+    def _remember(self, name: bytes, raw: bytes, key: Key) -> None:
+        self._known[name] = (raw, self.context.now, key)
         self._known_bytes += len(raw)
         self._named_by.pop(name, None)
         self.context.timers.cancel(("graft", name))
@@ -55,10 +127,11 @@ class Spread:
         while self._known_bytes > self.context.settings.remember_bytes or (
             self._known and next(iter(self._known.values()))[1] < oldest
         ):
-            old_raw, _ = self._known.pop(next(iter(self._known)))
+            old_raw, _, _ = self._known.pop(next(iter(self._known)))
             self._known_bytes -= len(old_raw)
 
     def _pass_on(self, name: bytes, raw: bytes, source: int | None) -> None:
+        key = self._known[name][2]
         for link in self.links.open():
             if link.number == source:
                 continue
@@ -68,7 +141,7 @@ class Spread:
                     ("ihave",), self.context.now + self.context.settings.lazy_delay
                 )
             else:
-                self._eager_queue.setdefault(link.number, []).append(raw)
+                self._queue(link.number, key, raw)
 
     # --- from others
 
@@ -87,8 +160,8 @@ class Spread:
                 self.context.counts["malformed"] += 1
                 continue
             fresh += 1
-            self._remember(name, raw)
-            if self.handle(rumour, link):
+            self._remember(name, raw, key_of(rumour))
+            if self.handle(rumour, link) and self.relay:
                 self._pass_on(name, raw, link.number)
         self.context.counts["rumours_fresh"] += fresh
         self.context.counts["rumours_known"] += known
@@ -127,8 +200,10 @@ class Spread:
     def on_graft(self, link: Link, message: wire.Graft) -> None:
         """A peer misses rumours that were named to it."""
         self._lazy.discard(link.number)
-        queue = self._eager_queue.setdefault(link.number, [])
-        queue.extend(self._known[name][0] for name in message.ids if name in self._known)
+        for name in message.ids:
+            if name in self._known:
+                raw, _, key = self._known[name]
+                self._queue(link.number, key, raw)
 
     def on_prune(self, link: Link) -> None:
         """A peer gets the rumours from somebody else."""
@@ -139,8 +214,13 @@ class Spread:
         self._lazy.discard(number)
         self._eager_queue.pop(number, None)
         self._lazy_queue.pop(number, None)
+        self._busy.discard(number)
 
     # --- sending
+
+    def busy(self, number: int, is_busy: bool) -> None:
+        """The transport cannot take more for this link, or it can again."""
+        (self._busy.add if is_busy else self._busy.discard)(number)
 
     def all_eager(self) -> None:
         """Send the next rumours whole over every link: it is the last chance."""
@@ -159,11 +239,13 @@ class Spread:
         """Send what waits for eager links, in frames of bounded size."""
         if not self._eager_queue:
             return
-        queues, self._eager_queue = self._eager_queue, {}
-        for number, raws in queues.items():
+        queues = self._eager_queue
+        self._eager_queue = {number: queues[number] for number in self._busy & queues.keys()}
+        for number, queue in queues.items():
             link = self.links.by_number.get(number)
-            if link is None or link.peer is None:
+            if link is None or link.peer is None or number in self._busy:
                 continue
+            raws = queue.take()
             batch: list[msgspec.Raw] = []
             size = 0
             for raw in raws:

@@ -28,6 +28,8 @@ CONNECT_TIMEOUT = 1.0
 OVERHEAD = 35 + 52
 """Bytes on the wire beside a frame: CURVE and ZMTP, IP and TCP with timestamps."""
 PURE_ACK = 52
+BUSY = 256
+"""Segments under way at which the sender is told that the link is busy."""
 
 
 @dataclass(eq=False, repr=False)
@@ -45,6 +47,7 @@ class End:
     )
     """Segments towards this end, in order: when each arrives, and what is done then."""
     timeout: float = FIRST_TIMEOUT
+    busy: bool = False
     unsent: list[bytes] = field(default_factory=list)
     """Frames that wait until the connection is open."""
 
@@ -319,6 +322,8 @@ class Network:
             delay += timeout
             timeout *= 2
         to.arrives = max(to.arrives, self.now + delay)
+        if len(to.under_way) == BUSY:
+            self._tell_busy(to, True)
         to.under_way.append((to.arrives, call, args))
         if len(to.under_way) == 1:
             self.at(to.arrives, self._arrive, to)
@@ -344,8 +349,17 @@ class Network:
         while to.under_way and to.under_way[0][0] <= self.now:
             _, call, args = to.under_way.popleft()
             call(*args)
+        if to.busy and len(to.under_way) < BUSY:
+            self._tell_busy(to, False)
         if to.under_way:
             self.at(to.under_way[0][0], self._arrive, to)
+
+    def _tell_busy(self, to: End, is_busy: bool) -> None:
+        """The sender's socket buffer is full, or no longer."""
+        to.busy = is_busy
+        sender = to.other
+        if sender is not None and sender.open and sender.process.up:
+            sender.process.node.link_busy(sender.number, is_busy, self.now)
 
     def _deliver(self, to: End, frame: bytes) -> None:
         process = to.process

@@ -1,0 +1,83 @@
+"""Leaf members: served by two full ones, in nobody's table. In virtual time."""
+
+from meshcache.gossip.core.events import State
+from meshcache.gossip.core.statemap import ANY
+from meshcache.gossip.core.table import LEAF
+from tests.gossip.meshes import agreed, mesh, others
+
+
+def test_a_leaf_gets_the_table_and_its_changes_and_is_in_no_table() -> None:
+    network, processes = mesh(8)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    assert agreed(processes)()
+    assert leaf.node.members.table.living == {process.uid for process in processes}
+    assert sum(leaf.uid in process.node.host.leases for process in processes) == 2
+    shown = leaf.node.members.all()
+    assert [member.name for member in shown if member.role == "leaf"] == ["leaf"]
+    victim = next(process for process in processes if leaf.uid not in process.node.host.leases)
+    network.kill(victim)
+    network.run(2)
+    assert leaf.node.members.view(victim.uid).state is State.FAILED
+
+
+def test_a_leaf_reads_and_writes_the_map_through_its_hosts() -> None:
+    network, processes = mesh(8)
+    processes[3].node.write("s", "before", b"1", ANY, network.now)
+    network._pump(processes[3])
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    assert leaf.node.map.get("s", "before") is not None
+    leaf.node.write("s", "by leaf", b"2", ANY, network.now)
+    network._pump(leaf)
+    network.run(2)
+    assert all(process.node.map.get("s", "by leaf") for process in processes)
+
+
+def test_a_leaf_prefers_hosts_of_its_zone() -> None:
+    network, processes = mesh(8)
+    for process in processes[4:]:
+        process.node.set_tags({"zone": "b"}, network.now)
+        network._pump(process)
+    network.run(1)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF, tags={"zone": "b"})
+    network.run(45)
+    hosts = [process for process in processes if leaf.uid in process.node.host.leases]
+    assert all(host in processes[4:] for host in hosts)
+    assert len(hosts) == 2
+
+
+def test_a_leaf_whose_host_dies_finds_another() -> None:
+    network, processes = mesh(8)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    first = next(process for process in processes if leaf.uid in process.node.host.leases)
+    network.switch_off(first)
+    network.run(20)
+    rest = others(processes, first)
+    assert sum(leaf.uid in process.node.host.leases for process in rest) == 2
+    assert leaf.node.members.table.living == {process.uid for process in rest}
+
+
+def test_a_leaf_that_dies_is_forgotten_when_its_lease_ends() -> None:
+    network, processes = mesh(8)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    network.switch_off(leaf)
+    network.run(8)
+    assert not any(process.node.host.leases for process in processes)
+
+
+def test_leaves_cost_members_that_do_not_serve_them_nothing() -> None:
+    quiet, with_leaves = mesh(12, seed=5), mesh(12, seed=5)
+    network, processes = with_leaves
+    leaves = [network.start(f"leaf{n}", seeds=["n0:1"], role=LEAF) for n in range(10)]
+    uids = {leaf.uid for leaf in leaves}
+    network.run(30)
+    frames = [process.frames_sent for process in processes]
+    quiet[0].run(30)
+    baseline = [process.frames_sent for process in quiet[1]]
+    for process, mine, plain in zip(processes, frames, baseline, strict=True):
+        if not uids & process.node.host.leases.keys() and process.name != "n0":
+            assert mine <= plain * 1.2
+    assert agreed(processes)()
