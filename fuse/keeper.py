@@ -62,9 +62,10 @@ class MountSpec(msgspec.Struct, frozen=True):
     mountpoint: Path
     allow_other: bool = True
     """Let other users read, too; a user who is not root needs user_allow_other in fuse.conf."""
-    readahead: int = 4 << 20
+    readahead: int = 2 << 20
     """Bytes that the kernel reads ahead of a sequential reader, where it may be set (root, and a
-    writable /sys); else the kernel's 128 KiB stay. 1 MiB or more gives half as much again."""
+    writable /sys); else the kernel's 128 KiB stay. On 2 cores, from tmpfs, medians of three: 0.9
+    GB/s with 128 KiB, 1.75 with 1 MiB, 2.1 with 2 MiB, 1.9 with 4 MiB."""
 
 
 def keep(
