@@ -26,6 +26,7 @@ from meshcache.errors import (
 )
 from meshcache.fuse.door import Door
 from meshcache.fuse.mountpoint import is_mounted, unmount
+from meshcache.fuse.tree import MAX_SHOWN
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader, Wanted
 from meshcache.store import Held, Store
@@ -88,9 +89,14 @@ class _Source:
             else:
                 if opened.snapshot.id != current:
                     current = opened.snapshot.id
-                    self.shown[current] = opened
+                    self._show(opened)
                     yield current, opened.held.fileno()
             await self.moved.wait()
+
+    def _show(self, opened: OpenSnapshot) -> None:
+        self.shown[opened.snapshot.id] = opened
+        while len(self.shown) > MAX_SHOWN:
+            del self.shown[next(iter(self.shown))]
 
     async def block(self, snapshot: str, row: int, index: int) -> Held:
         opened = self.shown.get(snapshot)

@@ -1,6 +1,9 @@
-"""Origins: the remote storages that datasets come from."""
+"""Origins: the remote storages that datasets come from.
+
+`meshcache.origin.open` opens them; it is not imported here, since whoever only reads snapshots (a
+mount's worker) should not load HTTP clients for it.
+"""
 
 from meshcache.origin.base import Listed, Origin
-from meshcache.origin.open import open_origin
 
-__all__ = ["Listed", "Origin", "open_origin"]
+__all__ = ["Listed", "Origin"]

@@ -4,7 +4,7 @@ import pytest
 
 from meshcache.dataset import Mount
 from meshcache.errors import InvalidInput
-from meshcache.origin import open_origin
+from meshcache.origin.open import open_origin
 
 
 def identity(url: str, **options: str) -> str:

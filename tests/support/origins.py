@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from meshcache.block import FileVersion
 from meshcache.dataset import Mount
-from meshcache.origin import Listed, Origin, open_origin
+from meshcache.origin import Listed, Origin
+from meshcache.origin.open import open_origin
 from tests.support.seaweed import Seaweed
 
 
