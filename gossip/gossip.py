@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from meshcache.gossip import addresses, keys, saved, wire
+from meshcache.gossip import addresses, limits, saved, wire
 from meshcache.gossip.config import ROLES, GossipConfig
 from meshcache.gossip.core.events import (
     Close,
@@ -31,6 +31,7 @@ from meshcache.gossip.core.node import Node
 from meshcache.gossip.core.statemap import ANY, Entry, Version
 from meshcache.gossip.core.statemap import Any as AnyVersion
 from meshcache.gossip.errors import EntryTooLarge, InvalidSettings, NotRunning, TagsTooLarge
+from meshcache.gossip.keyring import KeyRing
 from meshcache.gossip.tasks import Tasks
 from meshcache.gossip.zmqio import Transport
 
@@ -132,7 +133,7 @@ class Gossip:
         if wire.tags_size(config.tags) > self._settings.tags_bytes:
             raise TagsTooLarge(f"tags of {wire.tags_size(config.tags)} B are over 512 B")
         self._config = config
-        self._keys = keys.derive(config.key)
+        self.keys = KeyRing(config.key)
         self._node: Node | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._subscribers: list[Callable[[Event], None]] = []
@@ -149,9 +150,10 @@ class Gossip:
             AddressUnusable: the bind address is taken or not of this machine.
             DescriptorsTooFew: the process may open too few files.
         """
+        limits.check_descriptors()
         self._loop = asyncio.get_running_loop()
         self._transport = Transport(
-            self._keys,
+            self.keys.derived,
             on_frames=self._on_frames,
             on_closed=self._on_closed,
             on_busy=self._on_busy,
@@ -242,6 +244,43 @@ class Gossip:
         """
         self._running.set_tags(tags, self._loop.time())
         self._pump()
+
+    async def install_key(self, key: bytes) -> str:
+        """Accept another mesh key beside the one in use; its id.
+
+        The first of three steps of a rotation, each done at every member before the next: install
+        everywhere, `use_key` everywhere, `remove_key` everywhere. Between the steps members with
+        the old and with the new key in use understand each other.
+
+        Raises:
+            InvalidSettings: fewer than 16 bytes.
+        """
+        identity = self.keys.install(key)
+        await self._take_keys()
+        return identity
+
+    async def use_key(self, identity: str) -> None:
+        """Listen and connect with an installed key from now on.
+
+        Raises:
+            InvalidSettings: no key of this id is installed.
+        """
+        self.keys.use(identity)
+        await self._take_keys()
+
+    async def remove_key(self, identity: str) -> None:
+        """Accept a key no longer, and end the links that were made with it.
+
+        Raises:
+            InvalidSettings: it is the one in use, or is not installed.
+        """
+        self.keys.remove(identity)
+        await self._take_keys()
+
+    async def _take_keys(self) -> None:
+        if self._node is not None:
+            await self._transport.set_keys(self.keys.derived)
+            self._pump_soon()
 
     def leaves(self) -> list[Member]:
         """The leaf members that this full one serves, sorted by name."""

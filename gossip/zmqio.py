@@ -17,7 +17,7 @@ import asyncio
 import errno
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -36,6 +36,7 @@ DOMAIN = b"meshcache gossip"
 BACKLOG = 64
 """Frames kept for a link whose queue in libzmq (`sndhwm` 256) is full."""
 RETRY = 0.02
+REBIND_TIMEOUT = 2.0
 BATCH = 256
 """Frames read from one socket before others have their turn."""
 CONNECT_TIMEOUT = 1.0
@@ -66,12 +67,18 @@ class _Outbound:
     """The connection's, once it is up."""
     knocking: bool = False
     connecting: bool = False
+    attempt: int = 0
+    """How many keys were refused at this address."""
+    key: str = ""
+    heard: bool = False
+    sent: list[bytes] = field(default_factory=list)
+    """The first frames, to be sent again with the next key; no longer needed once one came."""
     waiting: list[bytes] = field(default_factory=list)
     """Frames that were sent while the name was looked up."""
 
     @property
     def routing_id(self) -> bytes:
-        return b"\x01" + self.number.to_bytes(8, "big")
+        return b"\x01" + self.attempt.to_bytes(1, "big") + self.number.to_bytes(8, "big")
 
 
 class Transport:
@@ -79,7 +86,7 @@ class Transport:
 
     def __init__(
         self,
-        keys: CurveKeys,
+        keys: Sequence[CurveKeys],
         *,
         on_frames: Callable[[list[tuple[int, bytes]]], None],
         on_closed: Callable[[int, Why], None],
@@ -88,11 +95,13 @@ class Transport:
     ) -> None:
         """Make a transport; nothing is bound until `start`.
 
+        The first of `keys` is in use: its server key is this member's, its client key is shown to
+        others. All of them are accepted, and tried where the first is refused.
+
         `on_frames` gets (link number, frame) pairs, `on_closed` the links that ended by
         themselves, `on_busy` whether a link's queue is full; all are called on the loop.
         """
-        self._keys = keys
-        self._allowed = {keys.client.raw_public}
+        self._keys = list(keys)
         self._on_frames = on_frames
         self._on_closed = on_closed
         self._on_busy = on_busy
@@ -126,33 +135,83 @@ class Transport:
         # ZAP must be there before the first peer is.
         self._zap = self._socket(zmq.ROUTER)
         self._zap.bind("inproc://zeromq.zap.01")
-        self._server = self._router()
-        self._server.curve_server = True
-        self._server.curve_publickey = self._keys.server.public
-        self._server.curve_secretkey = self._keys.server.secret
-        self._server.zap_domain = DOMAIN
         self._client = self._router()
-        self._client.curve_publickey = self._keys.client.public
-        self._client.curve_secretkey = self._keys.client.secret
-        self._client.curve_serverkey = self._keys.server.public
-        self._server_monitor = self._monitor(self._server)
         self._client_monitor = self._monitor(self._client)
-        if ":" in host:
-            self._server.ipv6 = True
-        endpoint = "*" if host in addresses.WILDCARDS and ":" not in host else host
+        self._host = "*" if host in addresses.WILDCARDS and ":" not in host else host
+        self._port = port
         try:
-            self._server.bind(f"tcp://{addresses.join(endpoint, port)}")
+            self._listen()
         except zmq.ZMQError as error:
             await self.close()
             raise AddressUnusable(
                 f"cannot listen for gossip at {addresses.join(host, port)}: {error.strerror}"
             ) from error
-        for sock in (self._zap, self._server, self._client):
+        for sock in (self._zap, self._client, self._client_monitor):
             self._watch(sock)
-        for sock in (self._server_monitor, self._client_monitor):
-            self._watch(sock)
+        return self._port
+
+    def _listen(self) -> None:
+        keys = self._keys[0]
+        self._server = self._router()
+        self._server.curve_server = True
+        self._server.curve_publickey = keys.server.public
+        self._server.curve_secretkey = keys.server.secret
+        self._server.zap_domain = DOMAIN
+        self._server.ipv6 = ":" in self._host
+        self._server_monitor = self._monitor(self._server)
+        try:
+            self._server.bind(f"tcp://{addresses.join(self._host, self._port)}")
+        except zmq.ZMQError:
+            self._hang_up_server()
+            raise
         bound = self._server.getsockopt_string(zmq.LAST_ENDPOINT)
-        return int(bound.rpartition(":")[2])
+        self._port = int(bound.rpartition(":")[2])
+        self._watch(self._server)
+        self._watch(self._server_monitor)
+
+    def _hang_up_server(self, linger: int = 0) -> None:
+        self._server.disable_monitor()
+        self._server_monitor.close(linger=0)
+        self._server.close(linger=linger)
+
+    # --- keys
+
+    async def set_keys(self, keys: Sequence[CurveKeys]) -> None:
+        """Take these keys; if the first is a new one, listen with it at the same port.
+
+        libzmq cannot change a bound socket's key, so the inbound links end and are dialled again;
+        that takes some milliseconds, in which nobody is held for dead (a refusal counts only when
+        it is repeated 150 ms later). Links of peers that showed a removed key end too.
+        """
+        rebind = keys[0] != self._keys[0]
+        removed = {key.id for key in self._keys} - {key.id for key in keys}
+        self._keys = list(keys)
+        if removed:
+            for link in [one for one in self._outbound.values() if one.key in removed]:
+                self._end(link, Why.CLOSED)
+        if not rebind:
+            return
+        for sock in (self._server, self._server_monitor):
+            self._loop.remove_reader(sock.fileno())
+            self._readers.remove(sock)
+        self._hang_up_server(linger=100)
+        numbers = list(self._inbound)
+        self._inbound.clear()
+        self._numbers.clear()
+        self._descriptors.clear()
+        self._accepted.clear()
+        deadline = self._loop.time() + REBIND_TIMEOUT
+        while True:
+            try:
+                self._listen()
+                break
+            except zmq.ZMQError:  # the old listener is closed by another thread, soon
+                if self._loop.time() > deadline:
+                    raise
+                await asyncio.sleep(0.002)
+        for number in numbers:
+            self._on_closed(number, Why.CLOSED)
+        self.drain_soon()
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
         sock: zmq.Socket[bytes] = self._context.socket(kind)
@@ -192,10 +251,10 @@ class Transport:
             self._loop.remove_reader(sock.fileno())
         self._readers.clear()
         await self._tasks.close()
-        for name in ("_server", "_client"):
-            router = getattr(self, name, None)
-            if router is not None:
-                router.disable_monitor()
+        self._client.disable_monitor()
+        self._client_monitor.close(linger=0)
+        if not self._server.closed:
+            self._hang_up_server()
         self._context.destroy(linger=0)
 
     # --- links
@@ -234,6 +293,12 @@ class Transport:
         self._endpoints[link.endpoint] = link
         try:
             self._client.ipv6 = ":" in link.host
+            keys = self._keys[link.attempt % len(self._keys)]
+            link.key = keys.id
+            # The options are copied into each connection as it is made.
+            self._client.curve_publickey = keys.client.public
+            self._client.curve_secretkey = keys.client.secret
+            self._client.curve_serverkey = keys.server.public
             self._client.setsockopt(zmq.CONNECT_ROUTING_ID, link.routing_id)
             self._client.connect(link.endpoint)
         except zmq.ZMQError:
@@ -273,6 +338,8 @@ class Transport:
         """False if the link's queue is full."""
         if number > 0:
             link = self._outbound.get(number)
+            if link is not None and not link.heard and len(self._keys) > 1:
+                link.sent.append(frame)
             if link is not None and not link.connecting:
                 link.waiting.append(frame)
                 return True
@@ -302,12 +369,15 @@ class Transport:
         self._outbound.pop(link.number, None)
         self._backlog.pop(link.number, None)
         if self._endpoints.get(link.endpoint) is link:
-            del self._endpoints[link.endpoint]
-            try:
-                self._client.disconnect(link.endpoint)
-            except zmq.ZMQError as error:
-                if error.errno != errno.ENOENT:
-                    raise
+            self._disconnect(link)
+
+    def _disconnect(self, link: _Outbound) -> None:
+        del self._endpoints[link.endpoint]
+        try:
+            self._client.disconnect(link.endpoint)
+        except zmq.ZMQError as error:
+            if error.errno != errno.ENOENT:  # a connection that failed is gone by itself
+                raise
 
     def _end(self, link: _Outbound, why: Why) -> None:
         if self._outbound.get(link.number) is link:
@@ -335,6 +405,8 @@ class Transport:
         with the same descriptor could be read.
         """
         if self._closed:
+            return
+        if self._server.closed:  # its key is being changed
             return
         self._answer_zap()
         frames: list[tuple[int, bytes]] = []
@@ -367,8 +439,11 @@ class Transport:
                 continue
             routing_id, frame = parts[0].bytes, parts[1].bytes
             if strange is None:
-                number = int.from_bytes(routing_id[1:], "big")
-                if number in self._outbound:
+                number = int.from_bytes(routing_id[2:], "big")
+                link = self._outbound.get(number)
+                if link is not None:
+                    link.heard = True
+                    link.sent.clear()
                     frames.append((number, frame))
             elif routing_id in self._numbers:
                 frames.append((self._numbers[routing_id], frame))
@@ -421,10 +496,22 @@ class Transport:
             if value == link.descriptor:
                 self._end(link, Why.CLOSED)
         elif event & _FAILED:
-            self._end(link, Why.UNREACHABLE)
+            self._refused(link)
         elif event == zmq.EVENT_CLOSED and link.descriptor is None and not link.knocking:
             link.knocking = True
             self._tasks.start(self._knock(link), f"gossip knock {endpoint}")
+
+    def _refused(self, link: _Outbound) -> None:
+        """The other side does not take this key: try the next, or give up."""
+        if link.attempt + 1 >= len(self._keys):
+            self._end(link, Why.UNREACHABLE)
+            return
+        self._disconnect(link)
+        link.attempt += 1
+        link.descriptor, link.connecting = None, False
+        link.waiting, link.sent = link.sent, []
+        self._connect(link)
+        self.drain_soon()
 
     async def _knock(self, link: _Outbound) -> None:
         """Find out why a connect failed: libzmq does not tell a refusal from silence."""
@@ -456,7 +543,7 @@ class Transport:
                 len(request) == 7
                 and request[0] == b"1.0"
                 and request[5] == b"CURVE"
-                and request[6] in self._allowed
+                and any(request[6] == keys.client.raw_public for keys in self._keys)
             )
             status = (b"200", b"OK") if good else (b"400", b"not of this mesh")
             self._zap.send_multipart([*route, b"1.0", request[1], *status, b"member", b""])

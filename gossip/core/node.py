@@ -221,9 +221,9 @@ class Node:
     def remember(self, entries: Iterable[wire.MapEntry], floor: int, now: float) -> None:
         """Take in the map that this member had before its restart; what is newer here stays."""
         self._wake(now)
-        self.map.floor = max(self.map.floor, floor)
         for entry in entries:
             self._take_entry(entry)
+        self.map.floor = max(self.map.floor, floor)  # last: it bars what is unknown and older
 
     def say(
         self,
