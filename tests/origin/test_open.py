@@ -1,10 +1,13 @@
 """URLs and options of mounts, and the identities that they have."""
 
+import asyncio
+
 import pytest
 
 from meshcache.dataset import Mount
 from meshcache.errors import InvalidInput
 from meshcache.origin.open import open_origin
+from tests.support.origins import listing, origin_at
 
 
 def identity(url: str, **options: str) -> str:
@@ -75,3 +78,25 @@ def test_oss_is_addressed_by_host_and_other_endpoints_by_path() -> None:
     assert parse_place("s3://bucket", {}).addressing == "auto"
     virtual = {"endpoint": "http://h", "addressing": "virtual"}
     assert parse_place("s3://bucket", virtual).addressing == "virtual"
+
+
+async def test_an_oss_bucket_is_named_in_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(page), page))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    secrets = {"access_key": "some-key", "secret_key": "some-secret"}
+    async with (
+        server,
+        origin_at("oss://bucket", {"endpoint": "http://oss.test"}, lambda: secrets) as origin,
+    ):
+        assert await listing(origin) == {}
+    assert heard[0].startswith("GET http://bucket.oss.test/?list-type=2&")
+    assert "AWS4-HMAC-SHA256 Credential=some-key/" in heard[0]
