@@ -23,35 +23,20 @@ import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from benchmarks.bandwidth import Bandwidth
 from benchmarks.counts import Counts, KeyCount, object_key
+from benchmarks.relay import break_off, copy, end_to_end
 from meshcache.errors import MeshcacheError
 from meshcache.units import KIB, format_size, parse_duration, parse_size
 
 _CONTROL = "/-/cap"
-
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "expect",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,7 +201,7 @@ class Cap:
                 request.method,
                 # As it came, byte for byte: the path is part of the signature.
                 URL(self._upstream + request.raw_path, encoded=True),
-                headers=_end_to_end(request.headers),
+                headers=end_to_end(request.headers),
                 data=self._upload(request) if request.can_read_body else None,
                 allow_redirects=False,
             ) as answer:
@@ -238,10 +223,10 @@ class Cap:
         fault: _Fault,
     ) -> web.StreamResponse:
         response = web.StreamResponse(
-            status=answer.status, reason=answer.reason, headers=_end_to_end(answer.headers)
+            status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers)
         )
         if key is None or answer.status not in (200, 206):
-            return await _copy(request, answer, response)
+            return await copy(request, answer, response)
         # A client that goes away ends it, and what it was given stays counted; an upstream that
         # breaks off is passed on as such.
         try:
@@ -250,7 +235,7 @@ class Cap:
         except ConnectionError:
             pass
         except aiohttp.ClientError:
-            _break(request)
+            break_off(request)
         return response
 
     async def _copy_capped(
@@ -277,33 +262,10 @@ class Cap:
                 count.bytes += size
                 counts.object_bytes += size
                 if sent == fault.cut_after:
-                    _break(request)
+                    break_off(request)
                     return
                 view = view[size:]
         await response.write_eof()
-
-
-async def _copy(
-    request: web.BaseRequest, answer: aiohttp.ClientResponse, response: web.StreamResponse
-) -> web.StreamResponse:
-    with suppress(ConnectionError):
-        await response.prepare(request)
-        while chunk := await answer.content.readany():
-            await response.write(chunk)
-        await response.write_eof()
-    return response
-
-
-def _break(request: web.BaseRequest) -> None:
-    """Close the connection in the middle of the body, after what was written has left."""
-    if request.transport is not None:
-        request.transport.close()
-
-
-def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    return CIMultiDict(
-        (name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP
-    )
 
 
 def _arguments() -> argparse.Namespace:
