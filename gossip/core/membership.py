@@ -130,6 +130,10 @@ class Membership:
     def _newcomer(self) -> bool:
         return self._newcomer_until is None or self.context.now < self._newcomer_until
 
+    def acquaint(self, record: wire.Record) -> None:
+        """Take a member as known, without a word to anybody (a simulation begins so)."""
+        self._alive(record)
+
     def introduced(self, record: wire.Record, link: Link) -> None:
         """A process said hello for itself."""
         row = self.table.rows.get(record.uid)

@@ -65,7 +65,7 @@ class Node:
             lambda link: self._hello(link, reply=False),
             lambda uid, address: self.members.replaced(uid, address),
         )
-        self.spread = Spread(self.context, self.links, self._on_rumour)
+        self.spread = Spread(self.context, self.links, self._on_rumour, self._keeps)
         self.members = Membership(self.context, record, self.links, self.spread)
         self.map = StateMap(record.uid, settings)
         self.sync = Sync(
@@ -259,6 +259,9 @@ class Node:
     def _address_of(self, uid: bytes) -> str | None:
         row = self.members.table.rows.get(uid)
         return row.record.address if row is not None else None
+
+    def _keeps(self, uid: bytes) -> bool:
+        return uid in self.links.wanted or uid in self.host.leases
 
     def _hello(self, link: Link, *, reply: bool) -> None:
         record, size = self.members.me, len(self.members.table.living)

@@ -67,9 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often the members of one side, together, try a lost member: about one dial a period."""
 
     # --- spreading
-    lazy_delay: float = 0.1
+    lazy_delay: float = 0.03
     """Names of rumours for lazy links are collected this long."""
-    graft_after: float = 0.2
+    graft_after: float = 0.06
     """A rumour that was named is asked for after this if it has not come by itself."""
     remember: float = 30.0
     """How long a rumour is kept for those who ask for it, and known again."""
@@ -103,7 +103,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 LAN: Final = Settings()
 WAN: Final = Settings(
-    period=2.0, grace=1.0, probe_timeout=2.0, dial_timeout=5.0, hold=12.0, wait_for_dial=2.0
+    period=2.0,
+    grace=1.0,
+    probe_timeout=2.0,
+    dial_timeout=5.0,
+    hold=12.0,
+    wait_for_dial=2.0,
+    graft_after=0.3,
 )
 LOCAL: Final = Settings(
     period=0.5, grace=0.2, probe_timeout=0.3, hold=3.0, join_retry=0.3, wait_for_dial=0.3

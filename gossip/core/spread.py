@@ -1,5 +1,9 @@
 """Spreading rumours: an epidemic broadcast tree over the open links.
 
+Two exceptions. Words about life and death (alerts, deaths, leaves) are few and small and flood over
+all links of the overlay: the tree may have lost the very member that they are about. And a link
+that neither end wants to keep carries names only: the tree must not hang on it.
+
 What waits for a link that cannot take more is bounded: of two rumours about the same thing the
 newer stays, and beyond the limit the oldest of the least urgent is dropped (membership goes before
 state, state before events). Anti-entropy repairs what was dropped.
@@ -22,6 +26,7 @@ from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.errors import FrameInvalid
 
 Key = tuple[object, ...]
+_FLOODED = frozenset({"end", "alert"})
 _URGENCY = {
     wire.Dead: 0,
     wire.Gone: 0,
@@ -86,17 +91,27 @@ class Spread:
     links: Links
     handle: Callable[[wire.Rumour, Link], bool]
     """Takes a rumour in; True if it was news, which is passed on."""
+    keeps: Callable[[bytes], bool]
+    """Whether the link to this peer is there to stay."""
     relay: bool = True
     """A leaf passes nothing on."""
     _known: dict[bytes, tuple[bytes, float, Key]] = field(default_factory=dict)
     """Name -> (bytes, when it came, what it is about); in order of coming."""
     _known_bytes: int = 0
     _lazy: set[int] = field(default_factory=set)
+    _grafted: set[int] = field(default_factory=set)
+    """Links over which the peer has asked for something lately."""
+    _last_words: bool = False
     _eager_queue: dict[int, Queue] = field(default_factory=dict)
     _lazy_queue: dict[int, list[bytes]] = field(default_factory=dict)
     _named_by: dict[bytes, list[int]] = field(default_factory=dict)
     _busy: set[int] = field(default_factory=set)
     """Links whose transport cannot take more now."""
+
+    @property
+    def queues(self) -> list[Queue]:
+        """What waits, for each link that something waits for."""
+        return list(self._eager_queue.values())
 
     def publish(self, rumour: wire.Rumour) -> None:
         """Spread a rumour of my own."""
@@ -135,13 +150,21 @@ class Spread:
         for link in self.links.open():
             if link.number == source:
                 continue
-            if link.number in self._lazy:
+            if self._is_lazy(link, key):
                 self._lazy_queue.setdefault(link.number, []).append(name)
                 self.context.timers.set_earlier(
                     ("ihave",), self.context.now + self.context.settings.lazy_delay
                 )
             else:
                 self._queue(link.number, key, raw)
+
+    def _is_lazy(self, link: Link, key: Key) -> bool:
+        if self._last_words:
+            return False
+        assert link.peer is not None
+        if not self.keeps(link.peer) and link.number not in self._grafted:
+            return True
+        return link.number in self._lazy and key[1] not in _FLOODED
 
     # --- from others
 
@@ -152,19 +175,20 @@ class Spread:
             raw = bytes(item)
             name = wire.rumour_id(raw)
             if name in self._known:
-                known += 1
+                known += self._known[name][2][1] not in _FLOODED
+                self.context.counts["rumours_known"] += 1
                 continue
             try:
                 rumour = wire.decode_rumour(raw)
             except FrameInvalid:
                 self.context.counts["malformed"] += 1
                 continue
-            fresh += 1
-            self._remember(name, raw, key_of(rumour))
+            key = key_of(rumour)
+            fresh += key[1] not in _FLOODED
+            self.context.counts["rumours_fresh"] += 1
+            self._remember(name, raw, key)
             if self.handle(rumour, link) and self.relay:
                 self._pass_on(name, raw, link.number)
-        self.context.counts["rumours_fresh"] += fresh
-        self.context.counts["rumours_known"] += known
         if fresh:
             self._lazy.discard(link.number)
         elif known and link.number not in self._lazy:
@@ -200,6 +224,7 @@ class Spread:
     def on_graft(self, link: Link, message: wire.Graft) -> None:
         """A peer misses rumours that were named to it."""
         self._lazy.discard(link.number)
+        self._grafted.add(link.number)
         for name in message.ids:
             if name in self._known:
                 raw, _, key = self._known[name]
@@ -208,10 +233,12 @@ class Spread:
     def on_prune(self, link: Link) -> None:
         """A peer gets the rumours from somebody else."""
         self._lazy.add(link.number)
+        self._grafted.discard(link.number)
 
     def link_lost(self, number: int) -> None:
         """Forget a closed link."""
         self._lazy.discard(number)
+        self._grafted.discard(number)
         self._eager_queue.pop(number, None)
         self._lazy_queue.pop(number, None)
         self._busy.discard(number)
@@ -224,7 +251,7 @@ class Spread:
 
     def all_eager(self) -> None:
         """Send the next rumours whole over every link: it is the last chance."""
-        self._lazy.clear()
+        self._last_words = True
 
     def send_names(self) -> None:
         """Name to lazy links what came since the last time."""

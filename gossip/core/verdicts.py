@@ -69,16 +69,17 @@ class Verdicts:
     def hear(self, alert: wire.Alert) -> bool:
         """Take in an observer's word; True if it was news."""
         row = self.table.rows.get(alert.subject)
-        if row is None or row.status != ALIVE or alert.incarnation < row.incarnation:
+        if row is None or row.status != ALIVE:
             return row is None
         case = self.cases.get(alert.subject)
+        # An observer that hears its subject again need not know its newest incarnation yet.
+        oldest = case.floor if case is not None and alert.kind == HEARD else row.incarnation
+        if alert.incarnation < oldest:
+            return False
         if case is None:
             case = self.cases[alert.subject] = Case(floor=row.incarnation)
         known = case.alerts.get(alert.observer)
-        if known is not None and (known.incarnation, known.number) >= (
-            alert.incarnation,
-            alert.number,
-        ):
+        if known is not None and known.number >= alert.number:
             return False
         case.alerts[alert.observer] = alert
         accused = any(word.kind != HEARD for word in case.alerts.values())

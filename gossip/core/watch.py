@@ -35,6 +35,8 @@ class Subject:
     refused: int = 0
     alert: int = HEARD
     """What this member has told the mesh."""
+    void: bool = False
+    """The subject has refuted since: a further miss is told again, with its new incarnation."""
 
 
 @dataclass
@@ -192,7 +194,7 @@ class Watch:
     def _miss(self, uid: bytes, subject: Subject, kind: int) -> None:
         context, settings = self.context, self.context.settings
         subject.missing = True
-        if subject.alert >= kind:
+        if subject.alert >= kind and not subject.void:
             return
         if context.now < self._quiet_until:
             context.timers.set(("miss", uid, kind), self._quiet_until)
@@ -223,7 +225,7 @@ class Watch:
         return self.context.now < subject.heard + patience
 
     def _tell(self, uid: bytes, subject: Subject, kind: int) -> None:
-        subject.alert = kind
+        subject.alert, subject.void = kind, False
         self._numbers += 1
         self.context.counts["alerts"] += kind != HEARD
         self.publish(
@@ -234,7 +236,7 @@ class Watch:
         """The subject says that it lives: it gets a new chance to be heard."""
         subject = self.subjects.get(uid)
         if subject is not None and subject.alert != HEARD:
-            subject.alert = HEARD
+            subject.void = True
             subject.missing = False
             subject.refused = 0
             subject.heard = self.context.now
@@ -249,7 +251,7 @@ class Watch:
         self._quiet_until = context.now + settings.quiet_after_stall
         for uid, subject in self.subjects.items():
             subject.heard = max(subject.heard, context.now)
-            if subject.alert == HEARD:
+            if subject.alert == HEARD or subject.void:
                 subject.missing = False
                 subject.refused = 0
             context.timers.cancel(("probe", uid))

@@ -203,6 +203,11 @@ class Network:
         process.wakes_at = None
         self._pump(process)
 
+    def act(self, process: Process, call: Callable[[float], object]) -> None:
+        """Have the user of a process do something, with the time as argument."""
+        call(self.now)
+        self._pump(process)
+
     def _tick(self, process: Process, due: float) -> None:
         if process.wakes_at != due:
             return

@@ -52,7 +52,7 @@ def test_a_leave_is_known_to_all_at_once_and_is_no_failure() -> None:
     leaver = processes[4]
     rest = others(processes, leaver)
     leaver.node.leave(network.now)
-    network._pump(leaver)
+    network.act(leaver, lambda now: None)
     assert network.run_until(lambda: leaver.node.left_heard, network.now + 0.2)
     network.kill(leaver)
     assert network.run_until(all_see(rest, leaver, State.LEFT), network.now + 0.5)
@@ -63,7 +63,7 @@ def test_a_leave_is_known_to_all_at_once_and_is_no_failure() -> None:
 def test_tags_reach_everybody() -> None:
     network, processes = mesh(12)
     processes[3].node.set_tags({"zone": "b"}, network.now)
-    network._pump(processes[3])
+    network.act(processes[3], lambda now: None)
     network.run(1)
     for process in others(processes, processes[3]):
         assert process.node.members.view(processes[3].uid).tags == {"zone": "b"}
@@ -90,7 +90,7 @@ def test_a_member_that_comes_late_gets_the_map() -> None:
     network, processes = mesh(4)
     for number in range(50):
         processes[number % 4].node.write("space", f"k{number}", b"v" * 2000, ANY, network.now)
-        network._pump(processes[number % 4])
+        network.act(processes[number % 4], lambda now: None)
     network.run(1)
     late = network.start("late", seeds=["n2:1"])
     network.run(3)

@@ -24,12 +24,12 @@ def test_a_leaf_gets_the_table_and_its_changes_and_is_in_no_table() -> None:
 def test_a_leaf_reads_and_writes_the_map_through_its_hosts() -> None:
     network, processes = mesh(8)
     processes[3].node.write("s", "before", b"1", ANY, network.now)
-    network._pump(processes[3])
+    network.act(processes[3], lambda now: None)
     leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
     network.run(5)
     assert leaf.node.map.get("s", "before") is not None
     leaf.node.write("s", "by leaf", b"2", ANY, network.now)
-    network._pump(leaf)
+    network.act(leaf, lambda now: None)
     network.run(2)
     assert all(process.node.map.get("s", "by leaf") for process in processes)
 
@@ -38,7 +38,7 @@ def test_a_leaf_prefers_hosts_of_its_zone() -> None:
     network, processes = mesh(8)
     for process in processes[4:]:
         process.node.set_tags({"zone": "b"}, network.now)
-        network._pump(process)
+        network.act(process, lambda now: None)
     network.run(1)
     leaf = network.start("leaf", seeds=["n0:1"], role=LEAF, tags={"zone": "b"})
     network.run(45)

@@ -12,7 +12,7 @@ from tests.gossip.meshes import events, mesh
 def test_an_event_reaches_every_member_once(size: int) -> None:
     network, processes = mesh(size)
     processes[1].node.say("deploy", b"v2", network.now)
-    network._pump(processes[1])
+    network.act(processes[1], lambda now: None)
     network.run(2)
     expected = [UserEvent(processes[1].uid.hex(), "deploy", b"v2")]
     for process in processes:
@@ -24,7 +24,7 @@ def test_events_reach_everybody_though_a_fifth_of_the_segments_is_lost() -> None
     network, processes = mesh(40, loss=0.2)
     for number in range(5):
         processes[number].node.say(f"event {number}", b"", network.now)
-        network._pump(processes[number])
+        network.act(processes[number], lambda now: None)
     network.run(10)
     for process in processes:
         names = {event.name for event in events(process, UserEvent) if isinstance(event, UserEvent)}
@@ -36,7 +36,7 @@ def test_the_tree_carries_about_one_copy_to_each_member() -> None:
     network, processes = mesh(60)
     for round_ in range(20):  # the first ones flood and prune
         processes[round_].node.say("warm", b"", network.now)
-        network._pump(processes[round_])
+        network.act(processes[round_], lambda now: None)
         network.run(1)
     before = sum(
         process.node.context.counts["rumours_fresh"] + process.node.context.counts["rumours_known"]
@@ -44,7 +44,7 @@ def test_the_tree_carries_about_one_copy_to_each_member() -> None:
     )
     for round_ in range(20):
         processes[20 + round_].node.say("measured", b"", network.now)
-        network._pump(processes[20 + round_])
+        network.act(processes[20 + round_], lambda now: None)
         network.run(1)
     after = sum(
         process.node.context.counts["rumours_fresh"] + process.node.context.counts["rumours_known"]
@@ -57,13 +57,13 @@ def test_a_query_is_acknowledged_and_answered_along_the_way_it_came() -> None:
     network, processes = mesh(30)
     asker = processes[7]
     number = asker.node.say("who", b"?", network.now, query=True, acks=True)
-    network._pump(asker)
+    network.act(asker, lambda now: None)
     network.run(1)
     for process in processes:
         for event in events(process, QueryAsked):
             assert isinstance(event, QueryAsked)
             process.node.answer(asker.uid, number, process.name.encode(), network.now)
-            network._pump(process)
+            network.act(process, lambda now: None)
     network.run(1)
     replies = [event for event in events(asker, QueryReply) if isinstance(event, QueryReply)]
     assert len([event for event in replies if event.payload is None]) == 29
@@ -76,7 +76,7 @@ def test_a_query_may_ask_some_only() -> None:
     network, processes = mesh(12)
     asked = [processes[3].uid, processes[4].uid]
     processes[0].node.say("who", b"", network.now, query=True, to=asked)
-    network._pump(processes[0])
+    network.act(processes[0], lambda now: None)
     network.run(1)
     told = [process for process in processes if events(process, QueryAsked)]
     assert told == [processes[3], processes[4]]
@@ -101,7 +101,7 @@ def test_what_a_cut_link_could_not_carry_is_bounded_and_repaired() -> None:
     network.cuts.append(cut)
     for number in range(600):
         processes[0].node.write("s", f"k{number % 40}", bytes(1000), ANY, network.now)
-        network._pump(processes[0])
+        network.act(processes[0], lambda now: None)
         network.run(0.005)
     for process in processes[:5]:
         for queue in process.node.spread._eager_queue.values():
