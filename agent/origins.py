@@ -25,7 +25,7 @@ class Origins:
         self._secrets = secrets
         self._dataset_of = dataset_of
         self._snapshot_origin = snapshot_origin
-        self._open: dict[str, tuple[Dataset, list[Origin]]] = {}
+        self._open: dict[str, list[Origin]] = {}
 
     def of(self, dataset: Dataset) -> list[Origin]:
         """The dataset's origins, in the order of its mounts.
@@ -33,12 +33,10 @@ class Origins:
         Raises:
             InvalidInput: a URL, an option or a reference to a secret is wrong on this node.
         """
-        there = self._open.get(dataset.uid)
-        if there is None or there[0] != dataset:
-            origins = self.open_unkept(dataset)
-            self._open[dataset.uid] = (dataset, origins)
-            return origins
-        return there[1]
+        # A record never changes under its uid: a dataset is deleted and made anew.
+        if dataset.uid not in self._open:
+            self._open[dataset.uid] = self.open_unkept(dataset)
+        return self._open[dataset.uid]
 
     def open_unkept(self, dataset: Dataset) -> list[Origin]:
         """The same for a dataset that is not (yet) a record; the caller closes them."""
@@ -63,15 +61,15 @@ class Origins:
         identity = wanted.block.file.origin
         if identity == SNAPSHOT_ORIGIN:
             return self._snapshot_origin(wanted.dataset)
+        key = wanted.block.file.key
         for origin in self.of(self._dataset_of(wanted.dataset)):
-            if origin.identity == identity:
+            if origin.identity == identity and origin.covers(key):
                 return origin
-        raise OriginNotFound(f"dataset {wanted.dataset!r} has no origin {identity}")
+        raise OriginNotFound(f"dataset {wanted.dataset!r} has no origin {identity} with {key!r}")
 
     async def forget(self, uid: str) -> None:
         """Close a deleted dataset's origins."""
-        _, origins = self._open.pop(uid, (None, []))
-        for origin in origins:
+        for origin in self._open.pop(uid, []):
             await origin.close()
 
     async def close(self) -> None:

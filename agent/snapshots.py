@@ -128,6 +128,10 @@ class SnapshotOrigin:
     def identity(self) -> str:
         return SNAPSHOT_ORIGIN
 
+    def covers(self, key: str) -> bool:
+        """Whoever knows a snapshot's id may have it from the mesh."""
+        return True
+
     async def list(self) -> AsyncIterator[Listed]:
         """Nothing: a snapshot is known only by name."""
         nothing: tuple[Listed, ...] = ()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -217,4 +218,10 @@ def _secrets(pairs: list[tuple[str, str]]) -> dict[str, str]:
                 f"--secret-option {key} takes where the secret is, never the secret: write "
                 f"{key}=file:PATH or {key}=env:NAME"
             )
-    return _once("--secret-option", pairs)
+    return _once("--secret-option", [(key, _absolute(ref)) for key, ref in pairs])
+
+
+def _absolute(reference: str) -> str:
+    """Agents have working directories of their own: a path counts from the caller's."""
+    kind, _, place = reference.partition(":")
+    return f"{kind}:{Path(place).absolute()}" if kind == "file" and place else reference

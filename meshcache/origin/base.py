@@ -32,6 +32,11 @@ class Origin(Protocol):
         one identity have the same bytes under the same key and tag. Part of each version id."""
         ...
 
+    def covers(self, key: str) -> bool:
+        """Whether an object of that key is below the origin's root. Two mounts of one bucket have
+        one identity; a key is read through the one that covers it."""
+        ...
+
     def list(self) -> AsyncIterator[Listed]:
         """All objects below the origin's root, in no certain order.
 

@@ -101,6 +101,13 @@ class S3Clients:
             raise InvalidInput(f"{min(unknown)!r} is no secret option of {self._place.url}")
         if secrets and not {"access_key", "secret_key"} <= secrets.keys():
             raise InvalidInput(f"{self._place.url} needs both access_key and secret_key, or none")
+        if not secrets and self._place.endpoint:
+            # Whoever makes a dataset names its endpoint, and a session token travels with each
+            # request: what this node has in its environment is for AWS and nobody else.
+            raise OriginDenied(
+                f"{self._place.shown}: give access_key and secret_key as secret options, or the "
+                "option anonymous=true; a node's own credentials go to no other endpoint than AWS"
+            )
         return secrets
 
     async def _make(self, secrets: Mapping[str, str]) -> Lease:

@@ -1,6 +1,5 @@
 """Files over HTTP: the same bytes as at the origin, for those who may."""
 
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -134,14 +133,8 @@ def test_an_agent_without_the_mesh_key_can_neither_join_nor_read_a_block(
         assert asked.returncode == 1
         assert len(asked.stderr.strip().splitlines()) == 1
         url = f"http://{one.http}/v1/blocks/{block}?dataset=data"
-        denied = subprocess.run(
-            ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-        assert denied.stdout == "401"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(url, timeout=20)
     finally:
         stranger.close()
 
@@ -154,3 +147,19 @@ def test_a_command_with_proof_of_the_key_works_over_tcp(
         *("members", "--agent", f"http://{one.http}", "--mesh-key-file", str(mesh.key))
     )
     assert "two" in listed.stdout
+
+
+def test_several_mounts_of_one_bucket_are_one_tree_on_every_node(
+    two: tuple[Agent, Agent], origin: Origin
+) -> None:
+    origin.put("train/a", b"1")
+    origin.put("test/b", b"2")
+    one, other = two
+    one.run(
+        *("dataset", "create", "many", "--mount", f"/x=s3://{origin.bucket}/train"),
+        *("--mount", f"/deep/y=s3://{origin.bucket}/test", *origin.flags()),
+    )
+    wait_until(lambda: "many" in other.run("dataset", "list").stdout)
+    assert other.run("cat", "many", "x/a").stdout == "1"
+    assert other.run("cat", "many", "deep/y/b").stdout == "2"
+    assert one.run("cat", "many", "deep/y/b").stdout == "2"

@@ -370,19 +370,23 @@ async def test_a_public_bucket_is_read_without_keys(seaweed: Seaweed) -> None:
         seaweed.delete_bucket(name)
 
 
-async def test_without_keys_the_nodes_own_are_used(
+async def test_a_nodes_own_credentials_go_to_no_endpoint_but_aws(
     seaweed: Seaweed, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.secret_key)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")  # must change nothing
-    seaweed.put(bucket, "f", b"bytes")
-    async with origin_at(f"s3://{bucket}", {"endpoint": seaweed.endpoint}) as origin:
-        assert await bytes_of(origin, await file_in(origin)) == b"bytes"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        port = listening.getsockname()[1]
+        error = await refusal(f"s3://{bucket}", f"http://127.0.0.1:{port}")
+        with pytest.raises(BlockingIOError):
+            listening.accept()  # it was not even connected to
+    assert type(error) is OriginDenied
+    assert "anonymous=true" in str(error)
 
 
 async def test_a_node_without_any_credentials_says_so_soon(
-    seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A metadata service that takes connections and answers nothing.
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -393,9 +397,9 @@ async def test_a_node_without_any_credentials_says_so_soon(
         monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{port}")
         start = time.monotonic()
-        error = await refusal("s3://bucket", seaweed.endpoint)
-    assert type(error) is OriginDenied
-    assert "no credentials" in str(error)
+        with pytest.raises(OriginDenied, match="no credentials"):
+            async with origin_at("s3://bucket", {"region": "us-east-1"}) as origin:
+                await listing(origin)
     assert time.monotonic() - start < 15
 
 
