@@ -1,7 +1,8 @@
 """Spreading rumours: an epidemic broadcast tree over the open links.
 
-Two exceptions. Words about life and death (alerts, deaths, leaves) are few and small and flood over
-all links of the overlay: the tree may have lost the very member that they are about. And a link
+Two exceptions. Words of an end (a refused connection, a death, a leave) are few and small and flood
+over all links of the overlay: the tree may have lost the very member that they are about. (Silence
+does not: on a bad network many are silent for a second.) And a link
 that neither end wants to keep carries names only: the tree must not hang on it.
 
 What waits for a link that cannot take more is bounded: of two rumours about the same thing the
@@ -23,10 +24,11 @@ import msgspec
 from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.verdicts import REFUSED
 from meshcache.gossip.errors import FrameInvalid
 
 Key = tuple[object, ...]
-_FLOODED = frozenset({"end", "alert"})
+_FLOODED = frozenset({"end", "refused"})
 _URGENCY = {
     wire.Dead: 0,
     wire.Gone: 0,
@@ -45,8 +47,8 @@ def key_of(rumour: wire.Rumour) -> Key:
             return urgency, "alive", record.uid
         case wire.Dead(uid=uid) | wire.Gone(uid=uid):
             return urgency, "end", uid
-        case wire.Alert(subject=subject, observer=observer):
-            return urgency, "alert", subject, observer
+        case wire.Alert(subject=subject, observer=observer, kind=kind):
+            return urgency, "refused" if kind == REFUSED else "alert", subject, observer
         case wire.Written(entry=entry):
             return urgency, "entry", entry.space, entry.key
         case wire.Happened(origin=origin, number=number):

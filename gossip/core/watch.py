@@ -11,6 +11,7 @@ A member first doubts itself: after it was woken late it alerts nobody for a sec
 of its subjects are missing at once it waits for another observer's word or for `doubt` seconds.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -53,6 +54,7 @@ class Watch:
     observers: tuple[bytes, ...] = ()
     round_trips: dict[bytes, float] = field(default_factory=dict)
     """The last measured round trip to each peer, seconds."""
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=32))
     _quiet_until: float = 0.0
     _numbers: int = 0
     _probes: dict[int, tuple[bytes, float]] = field(default_factory=dict)
@@ -116,8 +118,14 @@ class Watch:
             self.ask(link)
         else:
             self.links.urge(uid)
-        wait = settings.probe_timeout if link is not None else settings.dial_timeout
+        wait = self._patience() if link is not None else settings.dial_timeout
         self.context.timers.set(("probe", uid), self.context.now + wait)
+
+    def _patience(self) -> float:
+        """How long an answer may take: four times the slowest of the last round trips, which on a
+        lossy network hold retransmissions, but at least the set time and at most its double."""
+        least = self.context.settings.probe_timeout
+        return min(max(least, 4 * max(self._recent, default=0.0)), 2 * least)
 
     def ask(self, link: Link) -> int:
         """Send a probe; its number comes back in the answer."""
@@ -135,6 +143,7 @@ class Watch:
         if asked is None or asked[0] != uid:
             return False
         self.round_trips[uid] = self.context.now - asked[1]
+        self._recent.append(self.round_trips[uid])
         return True
 
     def unanswered(self, uid: bytes) -> None:
