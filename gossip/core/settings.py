@@ -69,6 +69,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # --- spreading
     lazy_delay: float = 0.03
     """Names of rumours for lazy links are collected this long."""
+    lazy_links: int = 4
+    """Lazy links that get a rumour's name, drawn anew for each: with all (about 8) the names would
+    cost several times what the rumours do; with 4, a member misses all of them very rarely."""
     graft_after: float = 0.06
     """A rumour that was named is asked for after this if it has not come by itself."""
     remember: float = 30.0

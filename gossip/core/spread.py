@@ -149,16 +149,21 @@ class Spread:
 
     def _pass_on(self, name: bytes, raw: bytes, source: int | None) -> None:
         key = self._known[name][2]
+        lazy: list[int] = []
         for link in self.links.open():
             if link.number == source:
                 continue
             if self._is_lazy(link, key):
-                self._lazy_queue.setdefault(link.number, []).append(name)
-                self.context.timers.set_earlier(
-                    ("ihave",), self.context.now + self.context.settings.lazy_delay
-                )
+                lazy.append(link.number)
             else:
                 self._queue(link.number, key, raw)
+        if lazy:
+            settings = self.context.settings
+            if len(lazy) > settings.lazy_links:
+                lazy = self.context.rng.sample(lazy, settings.lazy_links)
+            for number in lazy:
+                self._lazy_queue.setdefault(number, []).append(name)
+            self.context.timers.set_earlier(("ihave",), self.context.now + settings.lazy_delay)
 
     def _is_lazy(self, link: Link, key: Key) -> bool:
         if self._last_words:

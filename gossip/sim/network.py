@@ -2,9 +2,9 @@
 
 Everything is a heap of timed calls and one seeded source of chance: a run is a pure function of
 its seed. Links behave as TCP connections do: in order, a lost segment costs a retransmission
-timeout and holds back what follows, a cut is silence with back-off (0.2 s doubling to 120 s, as
-Linux has it), a killed process closes its connections, a switched-off host does not. Latency is
-uniform; handling of a frame can be given a cost.
+timeout and holds back what follows (until three later segments tell of it), a cut is silence with
+back-off (0.2 s doubling to 120 s, as Linux has it), a killed process closes its connections, a
+switched-off host does not. Latency is uniform; handling of a frame can be given a cost.
 """
 
 import heapq
@@ -47,6 +47,7 @@ class End:
     )
     """Segments towards this end, in order: when each arrives, and what is done then."""
     timeout: float = FIRST_TIMEOUT
+    wakes_at: float = 0.0
     busy: bool = False
     unsent: list[bytes] = field(default_factory=list)
     """Frames that wait until the connection is open."""
@@ -331,10 +332,24 @@ class Network:
             self._tell_busy(to, True)
         to.under_way.append((to.arrives, call, args))
         if len(to.under_way) == 1:
-            self.at(to.arrives, self._arrive, to)
+            self._wait_for(to, to.arrives)
+        elif len(to.under_way) > 3 and to.timeout == FIRST_TIMEOUT:
+            # Three later segments came: fast retransmission, the first does not wait longer.
+            soon = self.now + 3 * self._delay()
+            if to.under_way[0][0] > soon:
+                waiting = [(min(when, soon), *rest) for when, *rest in to.under_way]
+                to.under_way = deque(waiting)  # type: ignore[arg-type]
+                to.arrives = soon
+                self._wait_for(to, soon)
 
-    def _arrive(self, to: End) -> None:
+    def _wait_for(self, to: End, when: float) -> None:
+        to.wakes_at = when
+        self.at(when, self._arrive, to, when)
+
+    def _arrive(self, to: End, when: float) -> None:
         """The first segment under way arrives, or does not."""
+        if to.wakes_at != when:
+            return  # it was put forward
         sender = to.other
         if not to.open or sender is None:
             to.under_way.clear()
@@ -342,7 +357,7 @@ class Network:
         source, target = sender.process.address, to.process.address
         if target in self.off or self.cut(source, target) or self.cut(target, source):
             # Not acknowledged: sent again, later each time, and all that follows waits behind.
-            self.after(to.timeout, self._arrive, to)
+            self._wait_for(to, self.now + to.timeout)
             to.timeout = min(2 * to.timeout, LAST_TIMEOUT)
             return
         to.timeout = FIRST_TIMEOUT
@@ -357,7 +372,7 @@ class Network:
         if to.busy and len(to.under_way) < BUSY:
             self._tell_busy(to, False)
         if to.under_way:
-            self.at(to.under_way[0][0], self._arrive, to)
+            self._wait_for(to, to.under_way[0][0])
 
     def _tell_busy(self, to: End, is_busy: bool) -> None:
         """The sender's socket buffer is full, or no longer."""
