@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from meshcache.agent.snapshots import SNAPSHOT_ORIGIN
 from meshcache.dataset import Dataset
 from meshcache.errors import OriginNotFound
 from meshcache.origin import Origin
 from meshcache.origin.open import open_origin
-from meshcache.reader import Wanted
+from meshcache.reader import SNAPSHOT_ORIGIN, Wanted
 from meshcache.secrets import SecretSource
 
 

@@ -17,11 +17,10 @@ from meshcache.errors import (
     StoreFull,
 )
 from meshcache.origin.base import Listed
-from meshcache.reader import Mesh, Reader, Wanted
+from meshcache.reader import SNAPSHOT_ORIGIN, Mesh, Reader, Wanted
+from meshcache.singleflight import SingleFlight
 from meshcache.snapshot import Snapshot, snapshot_id
 from meshcache.store import Held, Store, memory_draft
-
-SNAPSHOT_ORIGIN = "snapshot:"
 
 
 def snapshot_block(id: str, size: int) -> Block:
@@ -53,7 +52,7 @@ class Snapshots:
         self._store = store
         self._reader = reader
         self._open: dict[str, OpenSnapshot] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
+        self._opening: SingleFlight[str, None] = SingleFlight()
 
     async def keep(self, data: bytes) -> OpenSnapshot:
         """Put a snapshot that was just built into the store."""
@@ -80,21 +79,34 @@ class Snapshots:
 
         Raises:
             OriginUnreachable: no member that could be reached holds it.
+            ChecksumMismatch: what came has other bytes than its name says; it was thrown away.
+            DeadlineExceeded: it took too long.
         """
-        async with self._opening.setdefault(head.snapshot, asyncio.Lock()):
-            there = self._open.get(head.snapshot)
-            if there is not None:
-                return there
-            block = snapshot_block(head.snapshot, head.snapshot_size)
-            held = await self._reader.read(Wanted(dataset, block))
-            try:
-                await asyncio.to_thread(_check, held, head.snapshot)
-                return self._add(Snapshot(held.view, known_id=head.snapshot), held)
-            except BaseException:
-                held.release()
-                raise
+        # Looked up after the flight, which lends to nobody: `retain` may come between the two.
+        while (there := self._open.get(head.snapshot)) is None:
+            await self._opening.run(head.snapshot, lambda: self._fetch(dataset, head))
+        return there
+
+    async def _fetch(self, dataset: str, head: Head) -> None:
+        block = snapshot_block(head.snapshot, head.snapshot_size)
+        held = await self._reader.read(Wanted(dataset, block))
+        try:
+            await asyncio.to_thread(_check, held, head.snapshot)
+            self._add(Snapshot(held.view, known_id=head.snapshot), held)
+        except ChecksumMismatch:
+            # It would be found here again, and given to others.
+            self._store.discard(block.id)
+            held.release()
+            raise
+        except BaseException:
+            held.release()
+            raise
 
     def _add(self, snapshot: Snapshot, held: Held) -> OpenSnapshot:
+        there = self._open.get(snapshot.id)
+        if there is not None:  # kept and opened at the same time, or of two equal datasets
+            held.release()
+            return there
         opened = self._open[snapshot.id] = OpenSnapshot(snapshot, held)
         return opened
 
@@ -103,7 +115,6 @@ class Snapshots:
         used = set(ids)
         for id in [id for id in self._open if id not in used]:
             self._open.pop(id).held.release()
-            self._opening.pop(id, None)
 
     def close(self) -> None:
         """Close all."""
@@ -143,9 +154,10 @@ class SnapshotOrigin:
         for member in self._candidates():
             try:
                 await self._mesh.fetch(member, wanted, into, only_if_held=True)
-                return
             except PeerError:
                 continue
+            if await asyncio.to_thread(snapshot_id, into) == file.key:
+                return
         raise OriginUnreachable(f"no member that can be reached holds snapshot {file.key[:12]}")
 
     async def close(self) -> None:

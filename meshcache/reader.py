@@ -8,7 +8,7 @@ Three kinds of flight, so that a block is fetched once and members never wait in
   never asks a member to fill, so two members that each think the other the owner cannot wait
   for each other;
 - an *origin read*: it waits for no member at all, and that alone is what a peer may join that
-  asks only for what is held.
+  asks only for what is held. A snapshot's origin is the other members: nobody may join its read.
 
 There is one flight of a kind per block and node. Since all nodes' reads go to one owner, the
 origin is asked once for the mesh. Each step down is counted by name.
@@ -39,6 +39,9 @@ from meshcache.store import Draft, Held, Store, memory_draft
 OWNERS_ASKED = 2
 """Living members that a read asks, in the order of rank, before it goes to the origin itself.
 With the first one dead and not yet noticed, all readers still meet at the second."""
+
+SNAPSHOT_ORIGIN = "snapshot:"
+"""The origin of snapshots: whichever members hold them."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -136,9 +139,13 @@ class Reader:
             return held
         if not only_if_held:
             return await self._in_time(self._fills, wanted, self._own)
-        if wanted.block.id not in self._origin_reads:
+        if not self._may_join(wanted):
             raise BlockNotHeld(f"block {wanted.block.id} is not held here")
         return await self._in_time(self._origin_reads, wanted, self._read_origin)
+
+    def _may_join(self, wanted: Wanted) -> bool:
+        """Whether the block is just coming, and from nobody who could be waiting for the asker."""
+        return wanted.block.file.origin != SNAPSHOT_ORIGIN and wanted.block.id in self._origin_reads
 
     async def _in_time(
         self,
