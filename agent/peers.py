@@ -18,6 +18,7 @@ import msgspec
 from blake3 import blake3
 from yarl import URL
 
+from meshcache.agent.address import HostPort
 from meshcache.agent.auth import ANSWER_HEADER, CHECKSUMS_HEADER, Keys
 from meshcache.block import CHECKSUM_SIZE, Block, BlockId, FileVersion, piece_count
 from meshcache.errors import (
@@ -139,7 +140,7 @@ class PeerClient:
         """
         target = block_target(wanted)
         async with self._request(peer, "POST", target) as (answer, nonce):
-            self._check(peer, answer, nonce, await answer.read())
+            self._check(peer, answer, nonce, await _whole(peer, answer))
 
     async def get(self, peer: Address, target: str) -> bytes:
         """A small answer, whole.
@@ -160,14 +161,17 @@ class PeerClient:
         assert self._session is not None, "the client was not started"
         nonce = os.urandom(16).hex()
         proof = self._keys.sign(method, target, "", b"", time.time(), nonce)
-        url = URL(f"http://{peer.address}{target}", encoded=True)
+        url = self._url(peer, target)
         under_way = self._under_way.setdefault(peer.store_id, set())
         try:
             async with asyncio.timeout(None) as given_up:
                 under_way.add(given_up)
                 try:
                     async with self._session.request(
-                        method, url, headers={**(headers or {}), "Authorization": proof}
+                        method,
+                        url,
+                        headers={**(headers or {}), "Authorization": proof},
+                        allow_redirects=False,  # a stranger may answer, and lead us anywhere
                     ) as answer:
                         if answer.status >= 400:
                             raise await self._error(peer, answer, nonce)
@@ -178,6 +182,13 @@ class PeerClient:
             raise PeerUnreachable(f"{peer.name} at {peer.address} does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
             raise PeerUnreachable(f"{peer.name} at {peer.address}: {error}") from error
+
+    @staticmethod
+    def _url(peer: Address, target: str) -> URL:
+        try:
+            return URL(f"http://{HostPort.parse(peer.address)}{target}", encoded=True)
+        except InvalidInput as error:
+            raise PeerFailed(f"{peer.name} gives {peer.address!r} for its address") from error
 
     async def _error(self, peer: Address, answer: aiohttp.ClientResponse, nonce: str) -> Exception:
         body = await _whole(peer, answer)
@@ -223,6 +234,10 @@ class PeerClient:
 
 
 async def _whole(peer: Address, answer: aiohttp.ClientResponse) -> bytes:
-    if (answer.content_length or 0) > MAX_ANSWER:
-        raise PeerFailed(f"{peer.name} answers with {answer.content_length} bytes: too many")
-    return await answer.read()
+    """A body that is read at once, within a limit: who sends it has proven nothing yet."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise PeerFailed(f"{peer.name} answers with more than {MAX_ANSWER} bytes: too many")
+    return bytes(body)
