@@ -127,7 +127,8 @@ class Membership:
             self._newcomer_until = self.context.now + NEWCOMER
 
     @property
-    def _newcomer(self) -> bool:
+    def newcomer(self) -> bool:
+        """Whether this member is (still) learning whom it will keep links to."""
         return self._newcomer_until is None or self.context.now < self._newcomer_until
 
     def acquaint(self, record: wire.Record) -> None:
@@ -164,14 +165,14 @@ class Membership:
         """A row of another's table; news is passed on, for it may be from another island."""
         uid = row.record.uid
         if row.status == ALIVE:
-            if self._alive(row.record, row.incarnation) and not self._newcomer:
+            if self._alive(row.record, row.incarnation) and not self.newcomer:
                 self.spread.publish(wire.Alive(row.record))
         elif row.status in _LEAVING:
             oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
             if uid not in self.table.rows and row.since < oldest:
                 return
             news = self._gone(uid, row.status, row.incarnation, row.record, row.since)
-            if news and not self._newcomer:
+            if news and not self.newcomer:
                 left = row.status == LEFT
                 self.spread.publish(
                     wire.Gone(uid, row.incarnation)

@@ -33,6 +33,9 @@ from meshcache.gossip.core.table import LEAF
 from meshcache.gossip.errors import FrameInvalid, TagsTooLarge
 
 
+SETTLED = 0.2
+
+
 class Node:
     """The protocol of one process."""
 
@@ -261,7 +264,8 @@ class Node:
         return row.record.address if row is not None else None
 
     def _keeps(self, uid: bytes) -> bool:
-        return uid in self.links.wanted or uid in self.host.leases
+        kept = uid in self.links.wanted or uid in self.host.leases
+        return kept or self.members.newcomer
 
     def _hello(self, link: Link, *, reply: bool) -> None:
         record, size = self.members.me, len(self.members.table.living)
@@ -299,6 +303,9 @@ class Node:
         self.members.watch.heard(record.uid)
         if fresh and link.dialled:
             self.sync.begin(link)
+        elif link.dialled:
+            # Where links change, rumours may have been missed: compare, once they have settled.
+            self.context.timers.set(("sync-with", link.number), self.context.now + SETTLED)
 
     def _serve(self, link: Link, hello: wire.Hello) -> None:
         """A leaf wants to be served; a leaf itself serves nobody."""
