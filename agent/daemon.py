@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -56,6 +57,10 @@ log = structlog.get_logger()
 END_WITHIN = 4.5
 """Seconds that an ordered end may take; SIGTERM promises 5 in all."""
 
+END_AT_ALL_EVENTS = 4.9
+"""Seconds after which an end that is held up is cut short: a thread in a file system that hangs
+can be neither cancelled nor waited for. Nothing is lost; the store stands a kill -9."""
+
 JOIN_WITHIN = 3.0
 """Seconds that the ready line waits for the mesh that was to be joined."""
 
@@ -83,7 +88,7 @@ async def _serve(config: AgentConfig) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _order_to_end, config, stop)
     async with AsyncExitStack() as stack:
         node = await start(config, stack)
         node.ready = True
@@ -98,6 +103,21 @@ async def _serve(config: AgentConfig) -> None:
                     await node.mounts.unmount_all()
                 await node.gossip.leave()
                 await stack.aclose()
+
+
+def _order_to_end(config: AgentConfig, stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        stop.set()
+        # A thread, for the loop may be what is held up; a daemon, for an end in time to end it.
+        last = threading.Timer(END_AT_ALL_EVENTS, _end_now, (config.socket,))
+        last.daemon = True
+        last.start()
+
+
+def _end_now(control: Path) -> None:
+    log.warning("the end was held up and is cut short")
+    _remove_socket(control)
+    os._exit(0)
 
 
 def _ready_line(node: Node) -> str:

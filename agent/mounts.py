@@ -94,6 +94,7 @@ class _Source:
             await self.moved.wait()
 
     def _show(self, opened: OpenSnapshot) -> None:
+        self.shown.pop(opened.snapshot.id, None)  # one that is shown again is the newest again
         self.shown[opened.snapshot.id] = opened
         while len(self.shown) > MAX_SHOWN:
             del self.shown[next(iter(self.shown))]
@@ -235,7 +236,7 @@ def _unmount(mount: MountRecord) -> None:
     try:
         if is_mounted(Path(mount.mountpoint)):
             unmount(Path(mount.mountpoint))
-    except MeshcacheError as error:
+    except (MeshcacheError, OSError) as error:
         log.warning("not unmounted", mountpoint=mount.mountpoint, error=str(error))
 
 
