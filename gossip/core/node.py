@@ -32,7 +32,6 @@ from meshcache.gossip.core.sync import Sync
 from meshcache.gossip.core.table import LEAF
 from meshcache.gossip.errors import FrameInvalid, TagsTooLarge
 
-
 SETTLED = 0.2
 
 
