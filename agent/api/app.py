@@ -26,6 +26,7 @@ MAX_BODY = 1 << 20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _NONCE: web.RequestKey[str] = web.RequestKey("nonce", str)
+_BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
 
 
 def build_app(node: Node, *, trusted: bool) -> web.Application:
@@ -39,6 +40,7 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
     app[NODE] = node
     for module in (health, members, datasets, files, blocks, work):
         app.add_routes(module.routes)
+    app.on_response_prepare.append(_note_begun)
     if not trusted:
         app.on_response_prepare.append(_prove_answer)
     return app
@@ -46,6 +48,24 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    answer = await _answer(request, handler)
+    if request.get(_BEGUN, answer) is not answer:
+        # Half of another answer went out, and this one would be taken for the rest of it.
+        _hang_up(request)
+    return answer
+
+
+def _hang_up(request: web.Request) -> None:
+    """End the connection here; what is returned then goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _note_begun(request: web.Request, response: web.StreamResponse) -> None:
+    request.setdefault(_BEGUN, response)
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except MeshcacheError as error:
@@ -60,10 +80,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             body=msgspec.json.encode(body), status=error.status, content_type="application/json"
         )
     except ConnectionError:
-        # The client hung up, or a stream cannot be gone on with: either way the connection ends
-        # here, and what is returned goes nowhere.
-        if request.transport is not None:
-            request.transport.abort()
+        # The client hung up, or a stream cannot be gone on with.
+        _hang_up(request)
         return web.Response(status=499)
     except Exception:
         log.exception("a route failed", method=request.method, path=request.path)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from blake3 import blake3
 
+from meshcache.agent.api.answers import send
 from meshcache.agent.api.ranges import Part, byte_range
 from meshcache.agent.auth import CHECKSUMS_HEADER
 from meshcache.agent.node import NODE
@@ -14,9 +15,6 @@ from meshcache.reader import Wanted
 from meshcache.store import Held
 
 routes = web.RouteTableDef()
-
-WRITE_SIZE = 1 << 20
-"""Bytes handed to the transport at a time: a slice of the mapping, not a copy."""
 
 
 def _wanted(request: web.Request) -> Wanted:
@@ -43,18 +41,15 @@ async def get_block(request: web.Request) -> web.StreamResponse:
         response.headers[CHECKSUMS_HEADER] = blake3(held.checksums).hexdigest()
         response.content_length = len(part)
         await response.prepare(request)
-        for chunk in _chunks(held, part):
-            await response.write(chunk)
+        for data in _cut(held, part):
+            await send(response, data)
         await response.write_eof()
         return response
 
 
-def _chunks(held: Held, part: Part) -> Iterator[memoryview]:
+def _cut(held: Held, part: Part) -> Iterator[memoryview]:
     for data, offset in ((held.view, 0), (memoryview(held.checksums), held.length)):
-        first = max(part.start - offset, 0)
-        last = min(part.stop - offset, len(data))
-        for start in range(first, last, WRITE_SIZE):
-            yield data[start : min(start + WRITE_SIZE, last)]
+        yield data[max(part.start - offset, 0) : max(part.stop - offset, 0)]
 
 
 @routes.post("/v1/blocks/{id}")

@@ -5,6 +5,7 @@ from email.utils import formatdate
 import structlog
 from aiohttp import web
 
+from meshcache.agent.api.answers import send
 from meshcache.agent.api.paths import path_of
 from meshcache.agent.api.ranges import Part, byte_range
 from meshcache.agent.node import NODE, Node
@@ -19,9 +20,6 @@ routes = web.RouteTableDef()
 
 ROUTE_NAME = "files"
 """The route that a dataset's token opens."""
-
-WRITE_SIZE = 1 << 20
-"""Bytes handed to the transport at a time."""
 
 
 @routes.get("/v1/datasets/{name}/files/{path:.*}", name=ROUTE_NAME)
@@ -75,6 +73,5 @@ async def _send(
             offset = wanted.block.offset
             first = max(part.start - offset, 0)
             last = min(part.stop - offset, held.length)
-            for start in range(first, last, WRITE_SIZE):
-                await response.write(held.view[start : min(start + WRITE_SIZE, last)])
+            await send(response, held.view[first:last])
     await response.write_eof()
