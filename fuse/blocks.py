@@ -24,6 +24,7 @@ from meshcache.fuse.messages import Block, Fail, GiveBack, Want, encode
 from meshcache.fuse.packets import PacketSocket
 from meshcache.fuse.tree import Found
 from meshcache.fuse.window import Key, Mapped, Window
+from meshcache.snapshot import ROOT_INODE
 from meshcache.tasks import TaskSet
 
 log = structlog.get_logger("meshcache.fuse.worker")
@@ -149,10 +150,20 @@ class Blocks:
         To be called when the door's head is shown: an agent that was restarted knows its head,
         and may have to look for older snapshots, so each wish is said in the newest one (`find`)
         that has its file.
+
+        What is mapped from before is not lent by this agent: its store may evict it without
+        counting the space that the mapping still takes. So it is let go, and lent anew to the
+        next reader; but blocks of files that the head no longer has stay, for nobody else may
+        have them any more.
         """
         if door is self._door:
             return
         self._door = door
+        head = find(ROOT_INODE).snapshot
+        for block in list(self.window):
+            with suppress(NotFound):
+                if not block.lent and find(block.key[0]).snapshot is head:
+                    self.window.drop(block.key)
         for wish in self._by_seq.values():
             with suppress(NotFound):
                 wish.found = find(wish.key[0])

@@ -89,6 +89,12 @@ class Window:
             gone.append(oldest)
         return gone
 
+    def drop(self, key: Key) -> None:
+        """Forget a block, if it is there."""
+        block = self._blocks.pop(key, None)
+        if block is not None:
+            self.bytes -= len(block.view)
+
     def clear(self) -> None:
         """Forget every block."""
         self._blocks.clear()

@@ -19,6 +19,14 @@ pytestmark = pytest.mark.fuse
 
 READ = "print(open(sys.argv[1]).read())"
 
+READ_TWICE = """
+file = os.open(sys.argv[1], os.O_RDONLY)
+for turn in range(2):
+    print(os.pread(file, 100, 0).decode(), flush=True)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    turn or input()
+"""
+
 LIMITS = ("max_background", "congestion_threshold")
 
 HOLD = """
@@ -139,9 +147,12 @@ def test_signals_to_the_worker_do_not_end_the_mount(mount: Mount) -> None:
 
 
 def test_a_mount_outlives_its_agent(mount: Mount) -> None:
-    files = {"warm": bytes(MIB), "cold": b"cold", "stuck": b"stuck"}
+    files = {"warm": bytes(MIB), "gone": b"gone", "cold": b"cold", "stuck": b"stuck"}
     agent, keeping = mount(files)
     outside(READ, keeping.mountpoint / "warm")
+    holding = start(READ_TWICE, keeping.mountpoint / "gone")
+    assert holding.stdout is not None
+    assert holding.stdout.readline() == "gone\n"
     agent.stalled.add("stuck")
     stuck = start(READ, keeping.mountpoint / "stuck")
     wait_until(lambda: agent.asked["stuck", 0])
@@ -152,6 +163,7 @@ def test_a_mount_outlives_its_agent(mount: Mount) -> None:
     waiting = start(READ, keeping.mountpoint / "cold")
     wait_until(lambda: "no new door" in keeping.log)
     agent.stalled.clear()
+    del files["gone"]
     agent.show(files | {"new": b"new"})
     agent.start()
     for reader, content in ((waiting, "cold\n"), (stuck, "stuck\n")):
@@ -159,8 +171,13 @@ def test_a_mount_outlives_its_agent(mount: Mount) -> None:
         assert output == content, errors
     wait_until(lambda: outside("print(os.listdir(sys.argv[1]))", keeping.mountpoint).count("new"))
     assert agent.doors == 2
-    outside(dropping + READ, keeping.mountpoint / "warm")
-    assert agent.asked["warm", 0] == 1  # still mapped from before
+    # What is mapped from before is no loan of the new agent's, so it is lent anew ...
+    assert outside(dropping + READ, keeping.mountpoint / "warm") == "\0" * MIB
+    assert agent.asked["warm", 0] == 2
+    # ... but for a file that is gone: it is read from the only place that still has it.
+    output, errors = holding.communicate("\n", timeout=15)
+    assert output == "gone\n", errors
+    assert agent.asked["gone", 0] == 1
 
 
 def test_without_an_agent_a_request_ends_at_its_deadline(mount: Mount) -> None:
