@@ -9,6 +9,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -17,6 +19,7 @@ from meshcache.agent.origins import Origins
 from meshcache.agent.snapshots import OpenSnapshot, Snapshots
 from meshcache.dataset import MAX_RECORD, Dataset, Head
 from meshcache.errors import (
+    ChecksumMismatch,
     DatasetBusy,
     DatasetExists,
     DatasetNotFound,
@@ -27,6 +30,7 @@ from meshcache.errors import (
 )
 from meshcache.gossip import EntryTooLarge, Gossip, MapConflict, MapFull
 from meshcache.origin import Origin
+from meshcache.singleflight import SingleFlight
 from meshcache.snapshot import Builder, Skipped
 
 log = structlog.get_logger()
@@ -56,13 +60,20 @@ class Catalog:
         self._origins = origins
         self._member = member
         self._now = now
-        self.skipped: dict[str, Skipped] = {}
-        """Dataset name -> the keys that its last listing by this member skipped."""
-        self._listing: dict[str, asyncio.Lock] = {}
+        self._listing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._listing_anew: SingleFlight[str, Head] = SingleFlight()
 
     def names(self) -> list[str]:
-        """The names of all datasets, sorted."""
-        return [name for name, _ in self._map.items(DATASETS)]
+        """The names of all datasets whose records this version can read, sorted."""
+        return [dataset.name for dataset in self.all()]
+
+    def all(self) -> list[Dataset]:
+        """The datasets' records, sorted by name; without those that this version cannot read."""
+        found = []
+        for name, _ in self._map.items(DATASETS):
+            with suppress(DatasetNotFound):
+                found.append(self.get(name))
+        return found
 
     def get(self, name: str) -> Dataset:
         """A dataset's record.
@@ -121,9 +132,19 @@ class Catalog:
             raise DatasetExists(f"dataset {spec.name!r} was created meanwhile") from error
         except (EntryTooLarge, MapFull) as error:
             raise InvalidInput(str(error)) from error
-        self._map.put(HEADS, spec.name, msgspec.msgpack.encode(head))
+        try:
+            self._publish(spec.name, head)
+        except InvalidInput:
+            self._map.delete(DATASETS, spec.name)
+            raise
         log.info("dataset created", dataset=spec.name, files=head.files, bytes=head.bytes)
         return dataset
+
+    def _publish(self, name: str, head: Head) -> None:
+        try:
+            self._map.put(HEADS, name, msgspec.msgpack.encode(head))
+        except (EntryTooLarge, MapFull) as error:
+            raise InvalidInput(str(error)) from error
 
     async def refresh(self, name: str) -> Head:
         """List the origins anew and show what is there now; unchanged files keep their bytes.
@@ -133,12 +154,13 @@ class Catalog:
             OriginError: an origin could not be listed; the old head stays.
             DatasetBusy: the dataset was replaced meanwhile.
         """
+        self.get(name)
         async with self._listing.setdefault(name, asyncio.Lock()):
             dataset = self.get(name)
             head = await self._list(dataset, self._origins.of(dataset))
             if self.get(name).uid != dataset.uid:
                 raise DatasetBusy(f"dataset {name!r} was replaced while it was listed")
-            self._map.put(HEADS, name, msgspec.msgpack.encode(head))
+            self._publish(name, head)
             log.info("dataset listed", dataset=name, files=head.files, snapshot=head.snapshot[:12])
             return head
 
@@ -148,11 +170,15 @@ class Catalog:
         Raises:
             DatasetNotFound: there is no such dataset.
         """
-        dataset = self.get(name)
+        self.get(name)
         self._map.delete(HEADS, name)
         self._map.delete(DATASETS, name)
-        await self._origins.forget(dataset.uid)
+        await self.forget_deleted()
         log.info("dataset deleted", dataset=name)
+
+    async def forget_deleted(self) -> None:
+        """Close the origins of datasets that were deleted, by whatever member."""
+        await self._origins.retain(dataset.uid for dataset in self.all())
 
     async def _list(self, dataset: Dataset, origins: list[Origin]) -> Head:
         builder = Builder(
@@ -164,7 +190,8 @@ class Catalog:
                 builder.add(index, listed)
         data = await asyncio.to_thread(builder.build)
         snapshot = (await self._snapshots.keep(data)).snapshot
-        self.skipped[dataset.name] = builder.skipped
+        if builder.skipped.count:
+            _tell_skipped(dataset.name, builder.skipped)
         return Head(
             dataset_uid=dataset.uid,
             snapshot=snapshot.id,
@@ -183,14 +210,25 @@ class Catalog:
             DatasetNotFound: there is no such dataset.
             OriginError: the snapshot is nowhere, and the origin cannot be listed.
         """
+        try:
+            return await self.open_listed(name)
+        except (OriginUnreachable, ChecksumMismatch):
+            log.warning("snapshot is held nowhere, listing anew", dataset=name)
+        # One listing for all who miss it: unlike `refresh`, none of them has seen a later change.
+        head = await self._listing_anew.run(name, lambda: self.refresh(name))
+        return self.get(name), await self._snapshots.open(name, head)
+
+    async def open_listed(self, name: str) -> tuple[Dataset, OpenSnapshot]:
+        """The same, for who only looks: it never has the origin listed.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+            OriginUnreachable: it was not listed yet, or no member holds the snapshot any more.
+        """
         dataset = self.get(name)
         head = self.head(name)
-        if head is not None:
-            try:
-                return dataset, await self._snapshots.open(name, head)
-            except OriginUnreachable:
-                log.warning("snapshot is held nowhere, listing anew", dataset=name)
-        head = await self.refresh(name)
+        if head is None:
+            raise OriginUnreachable(f"dataset {name!r} was not listed yet")
         return dataset, await self._snapshots.open(name, head)
 
     async def warm(self, name: str) -> None:
@@ -200,6 +238,16 @@ class Catalog:
             if head is not None:
                 await self._snapshots.open(name, head)
         except (OriginError, DatasetNotFound):
-            pass
+            pass  # whoever needs it meets the error, and may list anew
         except MeshcacheError as error:
             log.warning("snapshot not fetched", dataset=name, error=str(error))
+
+
+def _tell_skipped(dataset: str, skipped: Skipped) -> None:
+    log.warning(
+        "keys that are no paths were skipped",
+        dataset=dataset,
+        count=skipped.count,
+        reasons=dict(skipped.reasons),
+        examples=[key for key, _ in skipped.examples],
+    )

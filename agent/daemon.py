@@ -277,6 +277,7 @@ class _Watcher:
                 await node.catalog.warm(name)
         await node.mounts.head_changed(name)
         node.snapshots.retain(self._used())
+        await node.catalog.forget_deleted()
 
     def _used(self) -> set[str]:
         node = self._node

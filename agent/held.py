@@ -18,13 +18,15 @@ Bitmap = npt.NDArray[np.bool_]
 
 async def held_here(opened: OpenSnapshot, store: Store, block_size: int) -> Bitmap:
     """What this node's store holds of a snapshot."""
-    ids = [id for id in store.ids() if id.block_size == block_size]
+    ids = store.ids()  # as they are now: the thread sees no change
 
     def mark() -> Bitmap:
         starts = opened.snapshot.block_starts(block_size)
         bitmap = np.zeros(int(starts[-1]), dtype=np.bool_)
         versions = opened.versions()
         for id in ids:
+            if id.block_size != block_size:
+                continue
             row = versions.get(id.version)
             if row is not None and starts[row] + id.index < starts[row + 1]:
                 bitmap[starts[row] + id.index] = True

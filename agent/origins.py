@@ -1,6 +1,6 @@
 """The origins of the datasets this node knows, opened when first read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from meshcache.dataset import Dataset
 from meshcache.errors import OriginNotFound
@@ -66,12 +66,12 @@ class Origins:
                 return origin
         raise OriginNotFound(f"dataset {wanted.dataset!r} has no origin {identity} with {key!r}")
 
-    async def forget(self, uid: str) -> None:
-        """Close a deleted dataset's origins."""
-        for origin in self._open.pop(uid, []):
-            await origin.close()
+    async def retain(self, uids: Iterable[str]) -> None:
+        """Close the origins of all datasets but these."""
+        for uid in self._open.keys() - set(uids):
+            for origin in self._open.pop(uid, []):
+                await origin.close()
 
     async def close(self) -> None:
         """Close all."""
-        for uid in list(self._open):
-            await self.forget(uid)
+        await self.retain(())

@@ -62,7 +62,8 @@ class DatasetStatus(msgspec.Struct):
 async def all_datasets(request: web.Request) -> web.Response:
     """All datasets, with what the mesh holds of each."""
     node = request.app[NODE]
-    return json([await _status(node, name) for name in node.catalog.names()])
+    found = await asyncio.gather(*(_status(node, dataset) for dataset in node.catalog.all()))
+    return json(found)
 
 
 @routes.post("/v1/datasets")
@@ -70,14 +71,15 @@ async def create(request: web.Request) -> web.Response:
     """Make a dataset; its origins are listed before anything is kept."""
     node = request.app[NODE]
     new = await body(request, NewDataset)
-    await node.catalog.create(Dataset(**msgspec.structs.asdict(new)))
-    return json(await _status(node, new.name), status=201)
+    dataset = await node.catalog.create(Dataset(**msgspec.structs.asdict(new)))
+    return json(await _status(node, dataset), status=201)
 
 
 @routes.get("/v1/datasets/{name}")
 async def show(request: web.Request) -> web.Response:
     """One dataset."""
-    return json(await _status(request.app[NODE], request.match_info["name"]))
+    node = request.app[NODE]
+    return json(await _status(node, node.catalog.get(request.match_info["name"])))
 
 
 @routes.delete("/v1/datasets/{name}")
@@ -93,14 +95,14 @@ async def refresh(request: web.Request) -> web.Response:
     node = request.app[NODE]
     name = request.match_info["name"]
     await node.catalog.refresh(name)
-    return json(await _status(node, name))
+    return json(await _status(node, node.catalog.get(name)))
 
 
 @routes.get("/v1/datasets/{name}/held")
 async def held(request: web.Request) -> web.Response:
     """This member's bitmap of a snapshot's blocks, 8 to a byte, for the member that counts."""
     node = request.app[NODE]
-    dataset, opened = await node.catalog.open(request.match_info["name"])
+    dataset, opened = await node.catalog.open_listed(request.match_info["name"])
     if opened.snapshot.id != request.query.get("snapshot"):
         return web.Response(status=204)  # heads differ for a moment: nothing to add up
     return web.Response(body=pack(await held_here(opened, node.store, dataset.block_size)))
@@ -127,17 +129,20 @@ def _entry(snapshot: Snapshot, row: int) -> dict[str, str | int]:
     }
 
 
-async def _status(node: Node, name: str) -> DatasetStatus:
-    dataset = node.catalog.get(name)
+async def _cached(node: Node, dataset: Dataset) -> int:
+    """Bytes of a dataset that the mesh holds; 0 if its snapshot cannot be had in time."""
+    try:
+        async with asyncio.timeout(COUNT_TIMEOUT):
+            _, opened = await node.catalog.open_listed(dataset.name)
+    except (MeshcacheError, TimeoutError):
+        return 0
+    return held_bytes(opened, await _held_by_mesh(node, dataset, opened), dataset.block_size)
+
+
+async def _status(node: Node, dataset: Dataset) -> DatasetStatus:
+    name = dataset.name
     head = node.catalog.head(name)
-    cached = 0
-    if head is not None:
-        try:
-            _, opened = await node.catalog.open(name)
-            bitmap = await _held_by_mesh(node, dataset, opened)
-            cached = held_bytes(opened, bitmap, dataset.block_size)
-        except MeshcacheError:
-            cached = 0  # its snapshot cannot be had now, so neither can its blocks
+    cached = await _cached(node, dataset) if head else 0
     total = head.bytes if head else None
     return DatasetStatus(
         name=name,

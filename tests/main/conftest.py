@@ -53,6 +53,7 @@ class CapThread:
 
     def close(self) -> None:
         self._in_loop(self.cap.stop())
+        self._in_loop(asyncio.sleep(0))  # what was broken off is closed in the loop's next turn
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
