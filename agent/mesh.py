@@ -136,6 +136,9 @@ class MeshView:
     def rebuild(self) -> None:
         """Take the members as gossip has them now. Called at each change of membership."""
         there = [peer for peer in self.peers() if peer.state in ("alive", "suspect")]
+        # An agent that was restarted is here twice for a moment, with one store: the living and
+        # newer one counts.
+        there.sort(key=lambda peer: (peer.state == "alive", peer.since))
         self._by_store = {peer.store_id: peer for peer in there if peer.store_id}
         owning = self._owning()
         self._placement = Placement([_candidate(peer) for peer in owning])

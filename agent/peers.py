@@ -126,8 +126,9 @@ class PeerClient:
     ) -> bytes:
         """`meshcache.reader.Mesh.fetch`, from this peer."""
         target = block_target(wanted)
-        headers = {"Cache-Control": "only-if-cached"} if only_if_held else {}
-        async with self._request(peer, "GET", target, headers=headers) as (answer, nonce):
+        if only_if_held:
+            target += "&only-if-held=1"
+        async with self._request(peer, "GET", target) as (answer, nonce):
             self._check(peer, answer, nonce, None)
             return await self._receive(peer, answer, wanted.block, into)
 
@@ -155,7 +156,7 @@ class PeerClient:
 
     @asynccontextmanager
     async def _request(
-        self, peer: Address, method: str, target: str, *, headers: dict[str, str] | None = None
+        self, peer: Address, method: str, target: str
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, str]]:
         """Ask, and turn whatever goes wrong below into a `PeerError` or what the peer says."""
         assert self._session is not None, "the client was not started"
@@ -170,7 +171,7 @@ class PeerClient:
                     async with self._session.request(
                         method,
                         url,
-                        headers={**(headers or {}), "Authorization": proof},
+                        headers={"Authorization": proof},
                         allow_redirects=False,  # a stranger may answer, and lead us anywhere
                     ) as answer:
                         if answer.status >= 400:

@@ -1,8 +1,9 @@
 """The replicated map as bytes, for a member that wants to remember it over its own restart.
 
-Entries keep their clocks, so what was written or deleted meanwhile elsewhere wins as always; the
-floor goes with them, so that a member which slept for longer than tombstones live brings nothing
-deleted back (see `core.statemap`).
+Entries keep their clocks, so what was written or deleted meanwhile elsewhere wins as always. A
+member that slept for longer than tombstones live brings nothing deleted back, because the others'
+floors answer it with tombstones (see `core.statemap`); its own floor is kept so that it can do the
+same for the next one.
 """
 
 import msgspec

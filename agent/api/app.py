@@ -16,7 +16,8 @@ from meshcache.agent.api import blocks, datasets, files, health, members, work
 from meshcache.agent.auth import ANSWER_HEADER, bearer, nonce_of
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
-from meshcache.errors import MeshcacheError, NotFound
+from meshcache.errors import AgentUnreachable, MeshcacheError, NotAllowed, NotFound
+from meshcache.gossip import NotRunning
 
 log = structlog.get_logger()
 
@@ -79,6 +80,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response(
             body=msgspec.json.encode(body), status=error.status, content_type="application/json"
         )
+    except NotRunning:
+        return _error_answer(AgentUnreachable("this agent is leaving the mesh: ask another"))
     except ConnectionError:
         # The client hung up, or a stream cannot be gone on with.
         _hang_up(request)
@@ -120,6 +123,9 @@ async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
         await request.read(),
         authorization,
     )
+    if request.method != "GET" and request.path.startswith(work.MOUNTS):
+        # What is registered is unmounted when this agent ends: only its own node may say so.
+        raise NotAllowed("mounts are registered over the agent's socket alone")
     return await handler(request)
 
 

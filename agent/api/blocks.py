@@ -17,19 +17,23 @@ from meshcache.store import Held
 routes = web.RouteTableDef()
 
 
+def _query(request: web.Request) -> dict[str, str]:
+    # From the raw URL: aiohttp's own decoding would replace bytes of a key that are no UTF-8.
+    return dict(parse_qsl(request.rel_url.raw_query_string, True, errors="surrogateescape"))
+
+
 def _wanted(request: web.Request) -> Wanted:
-    query = dict(parse_qsl(request.rel_url.raw_query_string, True, errors="surrogateescape"))
-    return parse_block_target(request.match_info["id"], query)
+    return parse_block_target(request.match_info["id"], _query(request))
 
 
 @routes.get("/v1/blocks/{id}")
 async def get_block(request: web.Request) -> web.StreamResponse:
     """A block: its data, then the checksum of each piece, as it lies in the store.
 
-    ``Cache-Control: only-if-cached`` (RFC 9111, 5.2.1.7) asks only for what is held; else what is
-    missing is filled from the origin, for the asker takes this member for the block's owner.
+    ``only-if-held=1`` in the query, which the proof covers, asks only for what is held; else what
+    is missing is filled from the origin, for the asker takes this member for the block's owner.
     """
-    only_if_held = "only-if-cached" in request.headers.get("Cache-Control", "")
+    only_if_held = _query(request).get("only-if-held") == "1"
     wanted = _wanted(request)
     held = await request.app[NODE].reader.fill(wanted, only_if_held=only_if_held)
     with held, request.app[NODE].served.sending(held.length):

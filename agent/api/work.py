@@ -11,6 +11,8 @@ from meshcache.errors import InvalidInput
 
 routes = web.RouteTableDef()
 
+MOUNTS = "/v1/mounts"
+
 MAX_TOKEN_TTL = 366 * 86400.0
 """Seconds. A token cannot be taken back before the mesh key changes."""
 
@@ -48,19 +50,19 @@ async def show_load(request: web.Request) -> web.Response:
     return json(request.app[NODE].loads.get(request.match_info["id"]))
 
 
-@routes.post("/v1/mounts")
+@routes.post(MOUNTS)
 async def add_mount(request: web.Request) -> web.Response:
     new = await body(request, NewMount)
     mount = await request.app[NODE].mounts.add(new.dataset, new.mountpoint, new.pid)
     return json(mount, status=201)
 
 
-@routes.get("/v1/mounts")
+@routes.get(MOUNTS)
 async def all_mounts(request: web.Request) -> web.Response:
     return json(request.app[NODE].mounts.all())
 
 
-@routes.delete("/v1/mounts/{id}")
+@routes.delete(MOUNTS + "/{id}")
 async def drop_mount(request: web.Request) -> web.Response:
     await request.app[NODE].mounts.drop(request.match_info["id"])
     return web.Response(status=204)

@@ -163,3 +163,15 @@ def test_several_mounts_of_one_bucket_are_one_tree_on_every_node(
     assert other.run("cat", "many", "x/a").stdout == "1"
     assert other.run("cat", "many", "deep/y/b").stdout == "2"
     assert one.run("cat", "many", "deep/y/b").stdout == "2"
+
+
+def test_mounts_are_registered_over_the_socket_alone(two: tuple[Agent, Agent], mesh: Mesh) -> None:
+    one, other = two
+    done = command(
+        *("mount", "data", str(other.folder), "--agent", f"http://{one.http}"),
+        *("--mesh-key-file", str(mesh.key)),
+        check=False,
+    )
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert one.json("status")["mounts"] == []
