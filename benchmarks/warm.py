@@ -1,8 +1,8 @@
 """Warm sequential reads through FUSE, beside JuiceFS and the bare file: ``make bench-warm``.
 
 One file, warm in each one's local cache in memory (tmpfs); the kernel's page cache is dropped
-before every sample; one ``dd`` with 1 MiB reads. The contenders take turns within one run, so that the
-machine's noise falls on all. Each is measured with the readahead it sets for itself, and again
+before every sample; one ``dd`` with 1 MiB reads. The contenders take turns within one run, so that
+the machine's noise falls on all. Each is measured with the readahead it sets for itself, and again
 with 4 MiB for both. Needs root: for the page cache, and for the readahead.
 """
 
