@@ -141,7 +141,7 @@ def _why(output: str) -> str:
     lines = [line.strip().removeprefix(f"{FUSERMOUNT}: ") for line in output.splitlines()]
     why = next((line for line in lines if line), f"{FUSERMOUNT} failed and did not say why")
     if "user_allow_other" in why:
-        return f"{why}; or mount without --allow-other"
+        return f"{why}; or give --no-allow-other"
     if "not permitted" in why:
         return f"{why}: mounting takes root, or a {FUSERMOUNT} that is set-uid root"
     return why
