@@ -61,7 +61,10 @@ def test_a_machine_without_the_device_or_fusermount_is_told_so(
     ("output", "message"),
     [
         ("fusermount3: mount failed: Operation not permitted\n", "mounting takes root"),
-        ("fusermount3: option allow_other only allowed if 'user_allow_other' is set", "--no-allow-other"),
+        (
+            "fusermount3: option allow_other only allowed if 'user_allow_other' is set",
+            "--no-allow-other",
+        ),
         ("", "did not say why"),
     ],
 )
