@@ -177,8 +177,8 @@ class Catalog:
         log.info("dataset deleted", dataset=name)
 
     async def forget_deleted(self) -> None:
-        """Close the origins of datasets that were deleted, by whatever member."""
-        await self._origins.retain(dataset.uid for dataset in self.all())
+        """Close the origins of datasets that were deleted or changed, by whatever member."""
+        await self._origins.retain(self.all())
 
     async def _list(self, dataset: Dataset, origins: list[Origin]) -> Head:
         builder = Builder(

@@ -1,10 +1,12 @@
 """The origins of the datasets this node knows, opened when first read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
-from meshcache.dataset import Dataset
-from meshcache.errors import OriginNotFound
-from meshcache.origin import Origin
+from meshcache.block import FileVersion
+from meshcache.dataset import Dataset, Mount
+from meshcache.errors import OriginNotFound, OriginUnreachable
+from meshcache.origin import Listed, Origin
 from meshcache.origin.open import open_origin
 from meshcache.reader import SNAPSHOT_ORIGIN, Wanted
 from meshcache.secrets import SecretSource
@@ -24,7 +26,7 @@ class Origins:
         self._secrets = secrets
         self._dataset_of = dataset_of
         self._snapshot_origin = snapshot_origin
-        self._open: dict[str, list[Origin]] = {}
+        self._open: dict[tuple[str, int], list[Origin]] = {}
 
     def of(self, dataset: Dataset) -> list[Origin]:
         """The dataset's origins, in the order of its mounts.
@@ -32,23 +34,25 @@ class Origins:
         Raises:
             InvalidInput: a URL, an option or a reference to a secret is wrong on this node.
         """
-        # A record never changes under its uid: a dataset is deleted and made anew.
-        if dataset.uid not in self._open:
-            self._open[dataset.uid] = self.open_unkept(dataset)
-        return self._open[dataset.uid]
+        if _key(dataset) not in self._open:
+            self._open[_key(dataset)] = self.open_unkept(dataset)
+        return self._open[_key(dataset)]
 
     def open_unkept(self, dataset: Dataset) -> list[Origin]:
         """The same for a dataset that is not (yet) a record; the caller closes them."""
+        for mount in dataset.mounts:
+            self._secrets.check_file_origin(mount.url)
+        return [Draining(self._open_mount(dataset, mount)) for mount in dataset.mounts]
+
+    def _open_mount(self, dataset: Dataset, mount: Mount) -> Origin:
+        references = dataset.secret_options | mount.secret_options
 
         def resolve() -> dict[str, str]:
             return {
-                option: self._secrets.resolve(reference)
-                for option, reference in dataset.secret_options.items()
+                option: self._secrets.resolve(reference) for option, reference in references.items()
             }
 
-        for mount in dataset.mounts:
-            self._secrets.check_file_origin(mount.url)
-        return [open_origin(mount, dataset.options, resolve) for mount in dataset.mounts]
+        return open_origin(mount, dataset.options | mount.options, resolve)
 
     def for_block(self, wanted: Wanted) -> Origin:
         """The origin that a block can be read from.
@@ -66,12 +70,67 @@ class Origins:
                 return origin
         raise OriginNotFound(f"dataset {wanted.dataset!r} has no origin {identity} with {key!r}")
 
-    async def retain(self, uids: Iterable[str]) -> None:
-        """Close the origins of all datasets but these."""
-        for uid in self._open.keys() - set(uids):
-            for origin in self._open.pop(uid, []):
+    async def retain(self, datasets: Iterable[Dataset]) -> None:
+        """Close the origins of all datasets but these, in these generations."""
+        for key in self._open.keys() - {_key(dataset) for dataset in datasets}:
+            for origin in self._open.pop(key, []):
                 await origin.close()
 
     async def close(self) -> None:
         """Close all."""
         await self.retain(())
+
+
+def _key(dataset: Dataset) -> tuple[str, int]:
+    # A record's changes raise its generation; made anew, it has another uid.
+    return dataset.uid, dataset.generation
+
+
+class Draining:
+    """An origin that, once closed, is given back when those who still use it are done: a change
+    of the dataset's record must not fail the reads under way. Implements `Origin`."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._users = 0
+        self._closed = False
+
+    @property
+    def identity(self) -> str:
+        """The origin's."""
+        return self._origin.identity
+
+    def covers(self, key: str) -> bool:
+        """Whether the origin does."""
+        return self._origin.covers(key)
+
+    @asynccontextmanager
+    async def _used(self) -> AsyncGenerator[None]:
+        if self._closed:
+            raise OriginUnreachable("the dataset was changed or deleted meanwhile")
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            await self._give_back()
+
+    async def list(self) -> AsyncIterator[Listed]:
+        """What the origin lists."""
+        async with self._used():
+            async for listed in self._origin.list():
+                yield listed
+
+    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+        """Read from the origin."""
+        async with self._used():
+            await self._origin.read(file, offset, into)
+
+    async def close(self) -> None:
+        """Let nobody in any more, and close the origin after the last one. Idempotent."""
+        self._closed = True
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        if self._closed and not self._users:
+            await self._origin.close()

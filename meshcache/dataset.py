@@ -4,6 +4,7 @@ Both are replicated by gossip, so they are small, and hold references to secrets
 """
 
 import re
+from typing import Literal, get_args
 
 import msgspec
 
@@ -12,8 +13,15 @@ from meshcache.errors import InvalidInput
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
+_FOR_EVER = 100 * 366 * 86400.0
+
 MAX_RECORD = 4096
 """Bytes a record may take on the wire: what the replicated map allows for one entry."""
+
+
+Policy = Literal["immutable", "ttl", "check-on-open"]
+"""When the origin is looked at again: on request alone, when the listing is older than the
+dataset's ``ttl``, or at each open of a file."""
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -23,13 +31,19 @@ class Mount(msgspec.Struct, frozen=True):
     """``s3://bucket/prefix``, ``oss://...``, ``https://host/path`` or ``file:///directory``."""
     path: str = "/"
     """The directory of the dataset that shows it: absolute, ``/`` for the dataset's root."""
+    options: dict[str, str] = {}
+    """Options for this origin alone; they win over the dataset's."""
+    secret_options: dict[str, str] = {}
+    """References for this origin alone; they win over the dataset's."""
+    name: str = ""
+    """What the user calls the mount. It means nothing to meshcache."""
 
 
 class Dataset(msgspec.Struct, frozen=True):
     """A name for data in remote storage, with all it takes to read it.
 
     Raises:
-        InvalidInput: on making one whose name, mounts or block size cannot be.
+        InvalidInput: on making one whose name, mounts, policy, times or sizes cannot be.
     """
 
     name: str
@@ -38,7 +52,7 @@ class Dataset(msgspec.Struct, frozen=True):
     uid: str = ""
     """Random, given at creation: a dataset that is deleted and made again is another one."""
     options: dict[str, str] = {}
-    """Options for the origins: endpoint, region, addressing, anonymous, ..."""
+    """Options for all origins: endpoint, region, addressing, anonymous, ..."""
     secret_options: dict[str, str] = {}
     """Option -> reference (``file:PATH`` or ``env:NAME``), resolved on each node that reads."""
     block_size: int = DEFAULT_BLOCK_SIZE
@@ -47,6 +61,15 @@ class Dataset(msgspec.Struct, frozen=True):
     """How many members own each block."""
     created: float = 0.0
     """Seconds since 1970."""
+    policy: Policy = "immutable"
+    ttl: float = 0.0
+    """Seconds that a listing is good for under the policy ``ttl``."""
+    refresh_every: float = 0.0
+    """Seconds between two refreshes that the mesh makes by itself; 0: none."""
+    generation: int = 1
+    """Raised by each change of the record; a dataset made anew begins at 1 with another uid."""
+    namespaces: tuple[str, ...] = ()
+    """The Kubernetes namespaces that may use it; empty: all."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -63,6 +86,14 @@ class Dataset(msgspec.Struct, frozen=True):
                 raise InvalidInput(f"{path!r} is not a mount path: write it like /images/train")
         if not 1 <= self.replicas <= 16:
             raise InvalidInput(f"a dataset has 1 to 16 replicas, not {self.replicas}")
+        if self.policy not in get_args(Policy):
+            raise InvalidInput(
+                f"{self.policy!r} is no policy: there are {', '.join(get_args(Policy))}"
+            )
+        if not 0 <= self.ttl < _FOR_EVER or not 0 <= self.refresh_every < _FOR_EVER:
+            raise InvalidInput("ttl and refresh_every are seconds, from 0 to 100 years")
+        if (self.policy == "ttl") != (self.ttl > 0):
+            raise InvalidInput("the policy ttl needs a ttl over 0, and no other policy has one")
         check_block_size(self.block_size)
 
 

@@ -13,7 +13,7 @@ from meshcache.agent.mesh import Peer
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.block import DEFAULT_BLOCK_SIZE
-from meshcache.dataset import Dataset, Mount
+from meshcache.dataset import Dataset, Mount, Policy
 from meshcache.errors import MeshcacheError
 from meshcache.snapshot import Snapshot
 
@@ -32,6 +32,10 @@ class NewDataset(msgspec.Struct, forbid_unknown_fields=True):
     secret_options: dict[str, str] = {}
     block_size: int = DEFAULT_BLOCK_SIZE
     replicas: int = 1
+    policy: Policy = "immutable"
+    ttl: float = 0.0
+    refresh_every: float = 0.0
+    namespaces: tuple[str, ...] = ()
 
 
 class DatasetStatus(msgspec.Struct):
@@ -56,6 +60,11 @@ class DatasetStatus(msgspec.Struct):
     """References; what they refer to stays on the nodes."""
     block_size: int
     replicas: int
+    policy: Policy
+    ttl: float
+    refresh_every: float
+    generation: int
+    namespaces: tuple[str, ...]
 
 
 @routes.get("/v1/datasets")
@@ -161,6 +170,11 @@ async def _status(node: Node, dataset: Dataset) -> DatasetStatus:
         secret_options=dataset.secret_options,
         block_size=dataset.block_size,
         replicas=dataset.replicas,
+        policy=dataset.policy,
+        ttl=dataset.ttl,
+        refresh_every=dataset.refresh_every,
+        generation=dataset.generation,
+        namespaces=dataset.namespaces,
     )
 
 

@@ -19,6 +19,13 @@ def test_a_dataset_is_read_back_from_the_wire() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(head), type=Head) == head
 
 
+def test_a_record_of_an_older_version_is_read() -> None:
+    old = {"name": "a", "mounts": [{"url": "s3://bucket/prefix", "path": "/"}], "uid": "x"}
+    read = msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Dataset)
+    assert read == Dataset("a", MOUNTS, uid="x")
+    assert (read.policy, read.generation, read.mounts[0].options) == ("immutable", 1, {})
+
+
 def test_an_ordinary_dataset_fits_into_a_record() -> None:
     mounts = tuple(Mount(f"s3://bucket-{n}/a/long/prefix", f"/data/{n}") for n in range(10))
     dataset = Dataset("d" * 63, mounts, options={"endpoint": "https://s3.example.com"})
@@ -52,6 +59,11 @@ def test_a_mount_path_that_is_none_is_refused(path: str) -> None:
         ({"replicas": 0}, "replicas"),
         ({"replicas": 17}, "replicas"),
         ({"block_size": 5}, "power of two"),
+        ({"policy": "never"}, "no policy: there are immutable, ttl, check-on-open"),
+        ({"policy": "ttl"}, "needs a ttl over 0"),
+        ({"ttl": 5.0}, "no other policy has one"),
+        ({"policy": "ttl", "ttl": float("nan")}, "from 0 to 100 years"),
+        ({"refresh_every": -1.0}, "from 0 to 100 years"),
     ],
 )
 def test_a_dataset_that_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
