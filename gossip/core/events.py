@@ -82,6 +82,18 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a member is looked at just now, as this member sees it."""
+
+    observers: tuple[str, ...]
+    """Uids of those that observe it; empty for a leaf, which nobody observes."""
+    accusers: tuple[str, ...]
+    """Those of them that miss it at the moment."""
+    round_trip: float | None
+    """Seconds to it and back, when last measured; None without a link to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class MemberJoined:
     """A member is here: new, or back from `failed`."""
 

@@ -34,6 +34,8 @@ class Link:
     """Whom frames are meant for: who said hello, if it is not (yet) accepted as a peer."""
     keep_until: float = 0.0
     """Not closed before this even if nobody wants it."""
+    round_trip: float | None = None
+    """The last that was measured, seconds."""
 
     @property
     def dialled(self) -> bool:

@@ -17,6 +17,7 @@ from meshcache.gossip.core.events import (
     Incompatible,
     MapChanged,
     Output,
+    Standing,
     Why,
 )
 from meshcache.gossip.core.happenings import Happenings
@@ -192,6 +193,18 @@ class Node:
 
     # --- the user's side
 
+    def standing(self, uid: bytes) -> Standing:
+        """How the mesh, as this node sees it, looks at a member that it knows."""
+        link = self.links.of(uid)
+        members = self.members
+        observers = members.rings.observers(uid) if members.table.alive(uid) else ()
+        accusers = members.verdicts.accusers(uid)
+        return Standing(
+            observers=tuple(one.hex() for one in observers),
+            accusers=tuple(one.hex() for one in accusers),
+            round_trip=link.round_trip if link is not None else None,
+        )
+
     def set_tags(self, tags: dict[str, str], now: float) -> None:
         """Change my tags.
 
@@ -300,6 +313,7 @@ class Node:
         self.members.first_contact()
         self.members.introduced(record, link)
         self.members.watch.heard(record.uid)
+        self.members.watch.ask(link)  # its round trip is shown to the user
         if fresh and link.dialled:
             self.sync.begin(link)
         elif link.dialled:
@@ -333,7 +347,7 @@ class Node:
         self.links.send(link, wire.Probed(message.number))
 
     def _on_probed(self, link: Link, message: wire.Probed) -> None:
-        if link.peer is not None and self.members.watch.answered(link.peer, message.number):
+        if self.members.watch.answered(link, message.number):
             self.members.answered(message.number)
 
     def _on_rumour(self, rumour: wire.Rumour, link: Link) -> bool:
@@ -364,6 +378,11 @@ class Node:
             if link.expects is not None:
                 self.links.failed(link.expects, Why.UNREACHABLE)
                 self.members.dial_failed(link.expects, Why.UNREACHABLE)
+
+    def _sync_round(self) -> None:
+        link = self.sync.round()
+        if link is not None:
+            self.members.watch.ask(link)
 
     def _sync_far(self) -> None:
         context = self.context
@@ -415,7 +434,7 @@ _TIMERS: dict[object, Callable[..., None]] = {
     "dialled": Node._dialled_out,
     "ihave": lambda node: node.spread.send_names(),
     "graft": lambda node, name: node.spread.graft(name),
-    "sync": lambda node: node.sync.round(),
+    "sync": Node._sync_round,
     "sync-far": Node._sync_far,
     "sync-with": Node._sync_with,
     "heal": lambda node: node.joining.heal(),

@@ -30,8 +30,8 @@ class Sync:
     take_entry: Callable[[wire.MapEntry], object]
     _turn: list[bytes] = field(default_factory=list)
 
-    def round(self) -> None:
-        """Compare with one neighbour, each in turn."""
+    def round(self) -> Link | None:
+        """Compare with one neighbour, each in turn; the link to it, if there is one."""
         self.context.timers.set(
             ("sync",), self.context.now + self.context.jitter(self.context.settings.sync)
         )
@@ -42,7 +42,8 @@ class Sync:
             link = self.links.of(self._turn.pop())
             if link is not None:
                 self.begin(link)
-                return
+                return link
+        return None
 
     def begin(self, link: Link) -> None:
         """Compare with one peer."""

@@ -52,8 +52,6 @@ class Watch:
     publish: Callable[[wire.Alert], None]
     subjects: dict[bytes, Subject] = field(default_factory=dict)
     observers: tuple[bytes, ...] = ()
-    round_trips: dict[bytes, float] = field(default_factory=dict)
-    """The last measured round trip to each peer, seconds."""
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=32))
     _quiet_until: float = 0.0
     _numbers: int = 0
@@ -137,13 +135,14 @@ class Watch:
         self.links.send(link, wire.Probe(self._numbers))
         return self._numbers
 
-    def answered(self, uid: bytes, number: int) -> bool:
+    def answered(self, link: Link, number: int) -> bool:
         """A probe's answer came; False if it was none of this member's."""
-        asked = self._probes.pop(number, None)
-        if asked is None or asked[0] != uid:
+        asked = self._probes.get(number)
+        if asked is None or asked[0] != link.peer:
             return False
-        self.round_trips[uid] = self.context.now - asked[1]
-        self._recent.append(self.round_trips[uid])
+        del self._probes[number]
+        link.round_trip = self.context.now - asked[1]
+        self._recent.append(link.round_trip)
         return True
 
     def unanswered(self, uid: bytes) -> None:

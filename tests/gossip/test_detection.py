@@ -141,3 +141,20 @@ def test_one_member_cut_off_alone_finds_back_in_five_seconds() -> None:
     network.run(40)
     network.cuts.remove(cut)
     assert network.run_until(agreed(processes), network.now + 5)
+
+
+def test_it_is_told_who_observes_a_member_who_accuses_it_and_how_far_it_is() -> None:
+    network, processes = mesh(12)
+    one, victim = processes[0], processes[5]
+    network.run(120)
+    standing = one.node.standing(victim.uid)
+    assert len(standing.observers) == 5
+    assert standing.accusers == ()
+    linked = [process for process in processes if process.uid in one.node.links.by_peer]
+    trips = [one.node.standing(process.uid).round_trip for process in linked]
+    assert all(trip is not None and 0.0004 <= trip <= 0.002 for trip in trips)
+    network.switch_off(victim)
+    network.run_until(all_see([one], victim, State.SUSPECT), network.now + 3)
+    accusers = one.node.standing(victim.uid).accusers
+    assert len(accusers) >= 3
+    assert set(accusers) <= set(standing.observers)
