@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from meshcache.agent.api import blocks, datasets, files, health, members, work
+from meshcache.agent.api import blocks, datasets, files, health, loads, members, work
 from meshcache.agent.auth import ANSWER_HEADER, bearer, nonce_of
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
@@ -39,7 +39,7 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
     middlewares = [_errors] if trusted else [_errors, _proof]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[NODE] = node
-    for module in (health, members, datasets, files, blocks, work):
+    for module in (health, members, datasets, files, blocks, loads, work):
         app.add_routes(module.routes)
     app.on_response_prepare.append(_note_begun)
     if not trusted:

@@ -1,4 +1,4 @@
-"""What an agent does for its own node's users: loads, mounts, tokens."""
+"""What an agent does for its own node's users: mounts, tokens."""
 
 import time
 
@@ -17,11 +17,6 @@ MAX_TOKEN_TTL = 366 * 86400.0
 """Seconds. A token cannot be taken back before the mesh key changes."""
 
 
-class NewLoad(msgspec.Struct, forbid_unknown_fields=True):
-    dataset: str
-    paths: list[str] = []
-
-
 class NewMount(msgspec.Struct, forbid_unknown_fields=True):
     dataset: str
     mountpoint: str
@@ -32,22 +27,6 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
     dataset: str
     ttl: float
     """Seconds."""
-
-
-@routes.post("/v1/loads")
-async def start_load(request: web.Request) -> web.Response:
-    new = await body(request, NewLoad)
-    return json(await request.app[NODE].loads.start(new.dataset, new.paths), status=201)
-
-
-@routes.get("/v1/loads")
-async def all_loads(request: web.Request) -> web.Response:
-    return json(request.app[NODE].loads.all())
-
-
-@routes.get("/v1/loads/{id}")
-async def show_load(request: web.Request) -> web.Response:
-    return json(request.app[NODE].loads.get(request.match_info["id"]))
 
 
 @routes.post(MOUNTS)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from meshcache.agent.catalog import Catalog
+from meshcache.agent.loads.spec import NewLoad
 from meshcache.agent.mesh import MeshView
 from meshcache.block import Block
 from meshcache.dataset import Dataset
-from meshcache.errors import MeshcacheError, NotFound, PeerError
+from meshcache.errors import InvalidInput, MeshcacheError, NotFound, PeerError
 from meshcache.reader import Reader, Wanted
 from meshcache.snapshot import Snapshot
 from meshcache.tasks import TaskSet
@@ -88,12 +89,15 @@ class Loads:
             load.duration = self._now() - load.started
         return load
 
-    async def start(self, dataset: str, paths: list[str]) -> Load:
-        """Begin a load of these paths; of everything, when there are none.
+    async def start(self, new: NewLoad) -> Load:
+        """Begin a load.
 
         Raises:
-            DatasetNotFound, PathNotFound: nothing was begun.
+            InvalidInput, DatasetNotFound, PathNotFound: nothing was begun.
         """
+        dataset, paths = new.dataset, list(new.paths)
+        if new != NewLoad(dataset=dataset, paths=new.paths):
+            raise InvalidInput("this version loads paths of a dataset, and knows no options yet")
         record, opened = await self._catalog.open(dataset)
         rows = [opened.snapshot.resolve(path) for path in paths or ["/"]]
         wanted = dict.fromkeys(row for top in rows for row in opened.snapshot.walk(top))
