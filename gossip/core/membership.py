@@ -26,7 +26,7 @@ from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEAF, LEFT, Row, Table
-from meshcache.gossip.core.verdicts import HEARD, REPLACED, SILENT, Verdicts
+from meshcache.gossip.core.verdicts import HEARD, REFUSED, REPLACED, SILENT, Verdicts
 from meshcache.gossip.core.watch import Watch
 
 _STATES = {ALIVE: State.ALIVE, FAILED: State.FAILED, LEFT: State.LEFT}
@@ -309,6 +309,8 @@ class Membership:
     def _alert(self, alert: wire.Alert) -> bool:
         if not self.verdicts.hear(alert):
             return False
+        if alert.kind == REFUSED and alert.subject not in self.rings.uids and not self.is_leaf:
+            self.apply_view()  # it died as it joined: who observes it must not wait for the rings
         if alert.kind != HEARD:
             self.watch.alerted(alert.subject)
         return True
@@ -349,13 +351,18 @@ class Membership:
     def link_lost(self, uid: bytes) -> None:
         """The last link to a member was closed from outside."""
         if self.table.alive(uid) and not self.leaving:
-            self.watch.link_lost(uid)
+            self.watch.link_lost(uid, newcomer=uid not in self.rings.uids)
             self.links.tend()
 
     def dial_failed(self, uid: bytes, why: Why) -> None:
         """A member could not be reached."""
         if self.table.alive(uid):
             self.watch.dial_failed(uid, why)
+
+    def hung_up(self, uid: bytes) -> None:
+        """A member's address took a dial and ended it before a word was said."""
+        if self.table.alive(uid):
+            self.watch.hung_up(uid)
 
     def beat(self) -> None:
         """Beat, unless I have left."""

@@ -179,7 +179,11 @@ class Node:
             self.members.link_lost(link.peer)
         elif link.peer is None and who is not None:
             self.links.failed(who, why)
-            self.members.dial_failed(who, why)
+            early = now < link.opened + self.context.settings.dial_timeout / 3
+            if why is Why.CLOSED or (why is Why.UNREACHABLE and early):
+                self.members.hung_up(who)
+            else:
+                self.members.dial_failed(who, why)
 
     def link_busy(self, number: int, is_busy: bool, now: float) -> None:
         """The transport cannot take more for this link, or it can again."""

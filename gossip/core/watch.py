@@ -7,8 +7,13 @@ alert of kind silent. A link that is closed is dialled again at once; a dial tha
 150 ms apart, is an alert of kind refused. Whoever hears of another's alert about its own subject
 probes that at once.
 
-A member first doubts itself: after it was woken late it alerts nobody for a second, and when half
-of its subjects are missing at once it waits for another observer's word or for `doubt` seconds.
+Who joined a moment ago is in nobody's rings yet. If it dies, those that it had linked to are its
+witnesses: they say what they saw, which counts for nothing but makes its observers look at once.
+
+A member first doubts itself: after it was woken late it reports nobody silent for a second, and
+when half of its subjects are missing at once it waits for another observer's word or for `doubt`
+seconds.
+(A refusal is no matter of time, so neither holds it back.)
 """
 
 from collections import deque
@@ -24,6 +29,10 @@ from meshcache.gossip.core.verdicts import HEARD, REFUSED, SILENT
 
 REFUSED_AGAIN = 0.15
 """Between the two refusals: a listener that is only being replaced is back after that."""
+HANG_UPS = 3
+"""Dials that are accepted and then hung up, in a row, before that is held for silence: a process
+that dies in the middle of a handshake looks like this once."""
+WITNESSED = 64
 
 
 @dataclass(slots=True)
@@ -34,6 +43,7 @@ class Subject:
     missing: bool = False
     """Did not answer a probe in time, or could not be reached."""
     refused: int = 0
+    hung_up: int = 0
     alert: int = HEARD
     """What this member has told the mesh."""
     void: bool = False
@@ -54,6 +64,8 @@ class Watch:
     observers: tuple[bytes, ...] = ()
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=32))
     _quiet_until: float = 0.0
+    _witnessed: dict[bytes, int] = field(default_factory=dict)
+    """Newcomers whose link closed, and how often they were refused since."""
     _numbers: int = 0
     _probes: dict[int, tuple[bytes, float]] = field(default_factory=dict)
 
@@ -83,9 +95,11 @@ class Watch:
         """A frame came from `uid`."""
         subject = self.subjects.get(uid)
         if subject is None:
+            if self._witnessed:
+                self._witnessed.pop(uid, None)
             return
         subject.heard = max(subject.heard, self.context.now)
-        subject.refused = 0
+        subject.refused = subject.hung_up = 0
         if subject.missing:
             subject.missing = False
             self.context.timers.cancel(("probe", uid))
@@ -164,18 +178,44 @@ class Watch:
 
     def redial(self, uid: bytes) -> None:
         """The second try after a refusal."""
-        if uid in self.subjects and self.links.of(uid) is None:
+        if (uid in self.subjects or uid in self._witnessed) and self.links.of(uid) is None:
             self.links.urge(uid)
 
-    def link_lost(self, uid: bytes) -> None:
+    def link_lost(self, uid: bytes, *, newcomer: bool) -> None:
         """The last link to `uid` was closed by the other side's kernel."""
         if uid in self.subjects:
             self.links.urge(uid)
+        elif newcomer and len(self._witnessed) < WITNESSED:
+            self._witnessed[uid] = 0
+            self.links.urge(uid)
+
+    def hung_up(self, uid: bytes) -> None:
+        """A dial of `uid` was taken and ended before a word was said."""
+        subject = self.subjects.get(uid)
+        if subject is None:
+            self._witnessed.pop(uid, None)
+            return
+        subject.hung_up += 1
+        if subject.hung_up > HANG_UPS:
+            self._miss(uid, subject, SILENT)
+        else:
+            self.context.timers.set(("redial", uid), self.context.now + REFUSED_AGAIN)
+
+    def _witness(self, uid: bytes, why: Why) -> None:
+        refused = self._witnessed.pop(uid, None)
+        if refused is None or why is not Why.REFUSED:
+            return
+        if refused == 0:
+            self._witnessed[uid] = 1
+            self.context.timers.set(("redial", uid), self.context.now + REFUSED_AGAIN)
+        else:
+            self._say(uid, REFUSED)
 
     def dial_failed(self, uid: bytes, why: Why) -> None:
         """Nobody (of ours) answers at the address of `uid`."""
         subject = self.subjects.get(uid)
         if subject is None:
+            self._witness(uid, why)
             return
         if why is Why.REFUSED:
             subject.refused += 1
@@ -204,7 +244,7 @@ class Watch:
         subject.missing = True
         if subject.alert >= kind and not subject.void:
             return
-        if context.now < self._quiet_until:
+        if kind == SILENT and context.now < self._quiet_until:
             context.timers.set(("miss", uid, kind), self._quiet_until)
             return
         if kind == SILENT and self._in_doubt(uid, subject):
@@ -234,6 +274,9 @@ class Watch:
 
     def _tell(self, uid: bytes, subject: Subject, kind: int) -> None:
         subject.alert, subject.void = kind, False
+        self._say(uid, kind)
+
+    def _say(self, uid: bytes, kind: int) -> None:
         self._numbers += 1
         self.context.counts["alerts"] += kind != HEARD
         self.publish(

@@ -18,6 +18,51 @@ def test_a_killed_process_is_failed_at_all_within_a_second(size: int) -> None:
     assert network.run_until(agreed(rest), network.now + 1.0)
 
 
+@pytest.mark.parametrize("age", [0.01, 0.05, 0.15, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_process_killed_just_after_it_joined_is_failed_at_all_who_knew_it_within_a_second(
+    seed: int, age: float
+) -> None:
+    network, processes = mesh(30, seed=seed)
+    late = network.start("late", seeds=["n0:1"])
+    network.run(age)
+    network.kill(late)
+    knew = [one for one in processes if late.uid in one.node.members.table.rows]
+    assert network.run_until(all_see(knew, late, State.FAILED), network.now + 0.5)
+
+
+def test_a_kill_while_the_view_changes_is_failed_at_all_within_a_second() -> None:
+    network, processes = mesh(20)
+    for victim in processes[15:]:
+        network.kill(victim)
+        rest = [process for process in processes if process.up]
+        assert network.run_until(all_see(rest, victim, State.FAILED), network.now + 0.5)
+        network.run(0.05)
+
+
+def test_a_kill_is_seen_at_once_though_all_others_have_just_stood_still() -> None:
+    network, processes = mesh(10)
+    victim, rest = processes[4], others(processes, processes[4])
+    for process in rest:
+        network.stall(process)
+    network.run(0.9)
+    network.kill(victim)
+    network.run(0.1)
+    for process in rest:
+        network.resume(process)
+    assert network.run_until(all_see(rest, victim, State.FAILED), network.now + 0.5)
+
+
+def test_a_process_that_dies_in_the_middle_of_a_handshake_is_failed_within_a_second() -> None:
+    network, processes = mesh(12)
+    victim, rest = processes[4], others(processes, processes[4])
+    for end in list(victim.ends.values()):  # its links end, and the others dial it again
+        network._hang_up(end)
+    network.run(0.003)
+    network.kill(victim)
+    assert network.run_until(all_see(rest, victim, State.FAILED), network.now + 1.0)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_silent_host_is_suspect_within_2_5_s_and_failed_after_the_hold(size: int) -> None:
     network, processes = mesh(size)
