@@ -249,5 +249,5 @@ def _tell_skipped(dataset: str, skipped: Skipped) -> None:
         dataset=dataset,
         count=skipped.count,
         reasons=dict(skipped.reasons),
-        examples=[key for key, _ in skipped.examples],
+        examples=[key for key, _ in skipped.keys()[:20]],
     )

@@ -140,6 +140,10 @@ class AgentClient:
         target = f"/v1/datasets/{_quoted(name)}/refresh"
         return await self._object("POST", target, {}, silence=_LISTING_TIMEOUT)
 
+    async def skipped(self, name: str) -> list[dict[str, Any]]:
+        """The origin's keys that the dataset shows as no file: ``{key, reason}``, sorted."""
+        return await self._list(f"/v1/datasets/{_quoted(name)}/skipped")
+
     async def entries(self, name: str, path: str) -> list[dict[str, Any]]:
         """What a directory of a dataset holds, sorted by name; of a file, the file itself."""
         return await self._list(f"/v1/datasets/{_quoted(name)}/entries/{_quoted(path)}")

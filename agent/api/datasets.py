@@ -117,6 +117,13 @@ async def held(request: web.Request) -> web.Response:
     return web.Response(body=pack(await held_here(opened, node.store, dataset.block_size)))
 
 
+@routes.get("/v1/datasets/{name}/skipped")
+async def skipped(request: web.Request) -> web.Response:
+    """The keys of the origins that are shown as no file, and why."""
+    _, opened = await request.app[NODE].catalog.open(request.match_info["name"])
+    return json([{"key": key, "reason": reason} for key, reason in opened.snapshot.skipped()])
+
+
 @routes.get("/v1/datasets/{name}/entries{path:(/.*)?}")
 async def entries(request: web.Request) -> web.Response:
     """A directory's entries, or a file's one."""

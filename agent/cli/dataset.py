@@ -59,6 +59,11 @@ COLUMNS = (
     Column("MOUNTS", lambda dataset: ",".join(_mounts(dataset)), wide=True),
 )
 
+SKIPPED = (
+    Column("KEY", lambda key: key["key"]),
+    Column("REASON", lambda key: key["reason"]),
+)
+
 LINES = (
     Column("Name", lambda dataset: dataset["name"]),
     Column("Phase", lambda dataset: dataset["phase"]),
@@ -159,6 +164,14 @@ def list_(target: Target, output: FormatOption = Format.TABLE) -> None:
 def show(target: Target, name: NameArgument, output: FormatOption = Format.TABLE) -> None:
     """Show all of one dataset."""
     print_one(ask(target, lambda client: client.dataset(name)), LINES, output)
+
+
+@app.command()
+@asks_agent
+def skipped(target: Target, name: NameArgument, output: FormatOption = Format.TABLE) -> None:
+    """List the origin's keys that are no paths, and so are shown as no file: the first 10000."""
+    rows = ask(target, lambda client: client.skipped(name))
+    print_list(rows, SKIPPED, output, f"no key of dataset {name} was skipped")
 
 
 @app.command()

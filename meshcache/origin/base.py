@@ -21,6 +21,10 @@ class Listed(msgspec.Struct, frozen=True):
     """Last modification, nanoseconds since 1970."""
     tag: str
     """What tells this version of the object from others; never empty."""
+    origin: str = ""
+    """The identity of the origin that has the bytes, if that is not the one that lists."""
+    at: str = ""
+    """Where that other origin's own tree begins, below the root of the one that lists."""
 
 
 class Origin(Protocol):

@@ -11,11 +11,15 @@ from blake3 import blake3
 from meshcache.block import FileVersion
 from meshcache.origin.base import Listed
 from meshcache.snapshot.keys import why_no_path
-from meshcache.snapshot.layout import ROW_COLUMNS, Source, encode
+from meshcache.snapshot.layout import ROW_COLUMNS, SKIPPED, Source, encode, encode_skipped
 from meshcache.snapshot.table import ROOT_INODE
 
 _MASK = (1 << 63) - 1
 _INODE_CONTEXT = "meshcache 2026 inode"
+
+
+MAX_SKIPPED = 10_000
+"""Skipped keys that a snapshot names, the first by order; beyond that they are only counted."""
 
 
 @dataclass
@@ -24,14 +28,23 @@ class Skipped:
 
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[str, str]] = field(default_factory=list)
-    """The first few: (key, reason)."""
+    _keys: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, key: str, reason: str) -> None:
         self.count += 1
         self.reasons[reason] += 1
-        if len(self.examples) < 20:
-            self.examples.append((key, reason))
+        self._keys.append((key, reason))
+        if len(self._keys) >= 2 * MAX_SKIPPED:
+            self._trim()
+
+    def keys(self) -> list[tuple[str, str]]:
+        """(key, reason), sorted; the same in whatever order they came."""
+        self._trim()
+        return self._keys
+
+    def _trim(self) -> None:
+        self._keys.sort()
+        del self._keys[MAX_SKIPPED:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +65,9 @@ class Builder:
 
     def __init__(self, mounts: Iterable[tuple[str, str]]) -> None:
         """Begin with the dataset's mounts: (mount path, origin identity) each."""
-        self._mounts = [(path, identity) for path, identity in mounts]
-        self._below = [path.strip("/").encode() for path, _ in self._mounts]
+        self._sources = [(path, identity) for path, identity in mounts]
+        self._below = [path.strip("/").encode() for path, _ in self._sources]
+        self._more_sources: dict[tuple[int, str, str], int] = {}
         self._tree: _Tree = {}
         self.skipped = Skipped()
         for below in self._below:
@@ -84,8 +98,19 @@ class Builder:
             return "hidden by a directory of the same name"
         if there is not None:
             return "two objects at one path"
-        parent[name] = _File(listed, mount)
+        parent[name] = _File(listed, self._source(mount, listed))
         return None
+
+    def _source(self, mount: int, listed: Listed) -> int:
+        """The index of the file's source: its mount's, or one more for what another origin has."""
+        if not listed.origin:
+            return mount
+        known = (mount, listed.origin, listed.at)
+        if known not in self._more_sources:
+            path = "/".join(("", *filter(None, (self._below[mount].decode(), listed.at))))
+            self._more_sources[known] = len(self._sources)
+            self._sources.append((path or "/", listed.origin))
+        return self._more_sources[known]
 
     def _directory(self, path: bytes) -> _Tree:
         tree = self._tree
@@ -101,13 +126,16 @@ class Builder:
 
     def build(self) -> bytes:
         """The snapshot's bytes; the same for the same listing, in whatever order it came."""
-        return _Layout(self._mounts, self._tree).encoded()
+        return _Layout(self._sources, self._tree, self.skipped.keys()).encoded()
 
 
 class _Layout:
-    def __init__(self, mounts: list[tuple[str, str]], tree: _Tree) -> None:
-        self._mounts = mounts
+    def __init__(
+        self, sources: list[tuple[str, str]], tree: _Tree, skipped: list[tuple[str, str]]
+    ) -> None:
+        self._sources = sources
         self._tree = tree
+        self._skipped = skipped
         self._inodes: set[int] = {0, ROOT_INODE}
         self._prefixes: dict[int, str] = {}
         self._odd_keys: dict[int, str] = {}
@@ -144,6 +172,8 @@ class _Layout:
         laid_out["by_inode"] = np.argsort(inodes, kind="stable").astype("<u4").tobytes()
         laid_out |= {"name": bytes(names), "name_end": name_ends.tobytes()}
         laid_out |= {"tag": bytes(tags), "tag_end": tag_ends.tobytes()}
+        if self._skipped:
+            laid_out[SKIPPED] = encode_skipped(self._skipped)
         return encode(
             laid_out,
             rows=len(inodes),
@@ -151,7 +181,7 @@ class _Layout:
             size=size,
             sources=tuple(
                 Source(identity, path, self._prefixes.get(index, ""))
-                for index, (path, identity) in enumerate(self._mounts)
+                for index, (path, identity) in enumerate(self._sources)
             ),
             odd_keys=self._odd_keys,
         )
@@ -174,7 +204,7 @@ class _Layout:
 
     def _note_key(self, row: int, path: bytes, file: _File) -> None:
         """Keep a file's key, mostly by keeping nothing: it is its mount's prefix and its path."""
-        mount = self._mounts[file.source][0].strip("/").encode()
+        mount = self._sources[file.source][0].strip("/").encode()
         below = path[len(mount) :].lstrip(b"/").decode("utf-8", "surrogateescape")
         key = file.listed.key
         prefix = self._prefixes.setdefault(file.source, key.removesuffix(below))
@@ -189,7 +219,7 @@ class _Layout:
         digest = blake3(derive_key_context=_INODE_CONTEXT).update(path)
         if isinstance(node, _File):
             listed = node.listed
-            identity = self._mounts[node.source][1]
+            identity = self._sources[node.source][1]
             version = FileVersion(identity, listed.key, listed.tag, listed.size)
             digest.update(b"\0").update(version.id)
         inode = int.from_bytes(digest.digest(8), "little") & _MASK

@@ -7,7 +7,7 @@ is a binary search, and a mapped file is ready to use: opening costs the same fo
 for ten million. The same listing gives the same bytes, so the bytes' hash can be its name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -37,8 +37,12 @@ TEXT_COLUMNS = ("name", "tag")
 """Kept as `<column>` (the bytes of all rows) and `<column>_end` (u4: where each row's end)."""
 
 
+SKIPPED = "skipped"
+"""The column of the keys that are shown as no file: msgpack, a list of [key, reason]."""
+
+
 class Source(msgspec.Struct, frozen=True, array_like=True):
-    """Where the files of one mount come from."""
+    """Where the files of one mount come from, or some of them."""
 
     origin: str
     """The origin's identity."""
@@ -117,6 +121,25 @@ def _check(header: Header, views: Mapping[str, memoryview]) -> None:
             raise InvalidInput(f"the snapshot's column {name!r} has not one element for each row")
     if header.rows < 1 or any(name not in views for name in TEXT_COLUMNS):
         raise InvalidInput("the snapshot has no root, or lacks a column")
+
+
+def encode_skipped(skipped: Sequence[tuple[str, str]]) -> bytes:
+    """The column of skipped keys. A key that is no UTF-8 is spelled with backslashes."""
+    return msgspec.msgpack.encode(
+        [(key.encode("utf-8", "backslashreplace").decode(), reason) for key, reason in skipped]
+    )
+
+
+def decode_skipped(column: memoryview) -> list[tuple[str, str]]:
+    """The keys and reasons of that column.
+
+    Raises:
+        InvalidInput: the column cannot be read.
+    """
+    try:
+        return msgspec.msgpack.decode(column, type=list[tuple[str, str]])
+    except msgspec.MsgspecError as error:
+        raise InvalidInput("the snapshot's skipped keys cannot be read") from error
 
 
 def snapshot_id(data: memoryview | bytes) -> str:

@@ -8,7 +8,15 @@ import numpy.typing as npt
 
 from meshcache.block import FileVersion
 from meshcache.errors import NotADirectory, NotAFile, PathNotFound
-from meshcache.snapshot.layout import ROW_COLUMNS, TEXT_COLUMNS, decode, snapshot_id
+from meshcache.snapshot.layout import (
+    ROW_COLUMNS,
+    SKIPPED,
+    TEXT_COLUMNS,
+    Source,
+    decode,
+    decode_skipped,
+    snapshot_id,
+)
 
 __all__ = ["ROOT_INODE", "ROOT_ROW", "Entry", "Snapshot", "snapshot_id"]
 
@@ -48,6 +56,7 @@ class Snapshot:
         self.data = view
         self.id = known_id or snapshot_id(view)
         self._header, columns = decode(view)
+        self._skipped = columns.get(SKIPPED)
         self.rows = self._header.rows
         self.files = self._header.files
         self.bytes = self._header.bytes
@@ -163,6 +172,15 @@ class Snapshot:
             key = source.prefix + below
         tag = self._text_of("tag", row).decode()
         return FileVersion(source.origin, key, tag, int(self.size[row]))
+
+    def source_of(self, row: int) -> Source | None:
+        """Where a file comes from; None for a directory."""
+        number = int(self.source[row])
+        return self._header.sources[number - 1] if number else None
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """The keys that are shown as no file, at most `MAX_SKIPPED`, and why: sorted."""
+        return decode_skipped(self._skipped) if self._skipped is not None else []
 
     def walk(self, row: int = ROOT_ROW) -> Iterator[int]:
         """The rows of all files at and below `row`, breadth-first.

@@ -32,10 +32,12 @@ def test_looking_at_a_dataset_lists_no_origin_and_many_readers_have_it_listed_on
     assert origin.cap.cap.counts.other_requests == before + 1
 
 
-def test_the_keys_that_were_skipped_are_named_in_the_log(mesh: Mesh, origin: Origin) -> None:
+def test_the_keys_that_were_skipped_are_named(mesh: Mesh, origin: Origin) -> None:
     origin.put("a", b"x")
     origin.put("a/b", b"x")
     (one,) = mesh.start("one")
     origin.create(one)
     lines = [json.loads(line) for line in one.log.read_text().splitlines() if line[:1] == "{"]
     assert [line["examples"] for line in lines if "examples" in line] == [["a"]]
+    reason = "hidden by a directory of the same name"
+    assert one.json("dataset", "skipped", "data") == [{"key": "a", "reason": reason}]

@@ -177,3 +177,43 @@ def test_blocks_are_numbered_alike_on_every_member() -> None:
     snapshot = built(listed("a", size=10), listed("b", size=0), listed("c", size=25))
     starts = snapshot.block_starts(10)
     assert starts.tolist() == [0, 0, 1, 1, 4]
+
+
+def test_what_another_origin_has_keeps_that_origins_identity_and_key() -> None:
+    builder = Builder([("/", ORIGIN), ("/shared", "dataset://other")])
+    builder.add(0, listed("own"))
+    for path, at, key in (
+        ("a/b/x", "a/b", "deep/x"),
+        ("a/b/c/y", "a/b", "deep/c/y"),
+        ("z", "", "z"),
+    ):
+        builder.add(
+            1, Listed(key=key, path=path, size=3, mtime_ns=5, tag="t", origin=f"http://{at}", at=at)
+        )
+    snapshot = Snapshot(builder.build())
+    shown = {snapshot.path(row): snapshot.file(row) for row in snapshot.walk()}
+    assert shown == {
+        "own": FileVersion(ORIGIN, "base/own", "t", 10),
+        "shared/a/b/x": FileVersion("http://a/b", "deep/x", "t", 3),
+        "shared/a/b/c/y": FileVersion("http://a/b", "deep/c/y", "t", 3),
+        "shared/z": FileVersion("http://", "z", "t", 3),
+    }
+
+
+@given(st.sets(paths, max_size=20), st.randoms())
+def test_the_skipped_keys_are_named_in_the_snapshot_whatever_the_order(
+    some: set[str], order: random.Random
+) -> None:
+    files = [listed(path + "//x") for path in some]
+    order.shuffle(files)
+    expected = [(f"base/{path}//x", "empty path part") for path in some]
+    assert built(*files).skipped() == sorted(expected)
+
+
+def test_of_very_many_skipped_keys_the_first_are_named_and_all_counted() -> None:
+    builder = Builder([("/", ORIGIN)])
+    for number in reversed(range(25_000)):
+        builder.add(0, listed(f"{number:05}/../x"))
+    snapshot = Snapshot(builder.build())
+    assert builder.skipped.count == 25_000
+    assert [key for key, _ in snapshot.skipped()] == [f"base/{n:05}/../x" for n in range(10_000)]
