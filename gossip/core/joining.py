@@ -34,7 +34,7 @@ class Joining:
     @property
     def alone(self) -> bool:
         """Whether no other living member is known."""
-        return len(self.table.living - {self.context.uid}) == 0
+        return len(self.table.living) == self.table.alive(self.context.uid)
 
     def round(self) -> None:
         """Look the seeds up."""

@@ -61,6 +61,8 @@ class Membership:
             self._publish_alert,
         )
         self._view_since: float | None = None
+        self._changed: set[bytes] = set()
+        """Who came or went since the rings were built."""
         self._farewells: set[int] = set()
         self._newcomer_until: float | None = None
         self._early: dict[bytes, tuple[int, int]] = {}
@@ -131,9 +133,11 @@ class Membership:
         """Whether this member is (still) learning whom it will keep links to."""
         return self._newcomer_until is None or self.context.now < self._newcomer_until
 
-    def acquaint(self, record: wire.Record) -> None:
-        """Take a member as known, without a word to anybody (a simulation begins so)."""
-        self._alive(record)
+    def acquaint(self, table: Table, rings: Rings) -> None:
+        """Know all that this table holds, this member among them, without a word to anybody (a
+        simulation begins so). Neither may change any more: they are shared."""
+        self.table.adopt(table)
+        self._adopt_view(rings)
 
     def introduced(self, record: wire.Record, link: Link) -> None:
         """A process said hello for itself."""
@@ -197,7 +201,7 @@ class Membership:
         if not was_living:
             row.suspect = False
             self._learned(row, MemberJoined)
-            self._view_soon()
+            self._view_soon(uid)
             namesakes = self.table.named(record.name)
             if len(namesakes) > 1:
                 first, second = sorted(namesakes)[:2]
@@ -238,7 +242,7 @@ class Membership:
             self.on_lost(uid)
         if was_living:
             self._learned(row, _LEAVING[status])
-            self._view_soon()
+            self._view_soon(uid)
         else:
             row.learned = self.context.wall_ms
         return True
@@ -376,7 +380,8 @@ class Membership:
 
     # --- the view
 
-    def _view_soon(self) -> None:
+    def _view_soon(self, uid: bytes) -> None:
+        self._changed.add(uid)
         now, settings = self.context.now, self.context.settings
         if self._view_since is None:
             self._view_since = now
@@ -386,12 +391,16 @@ class Membership:
     def apply_view(self) -> None:
         """Rebuild the rings for all changes since the last time, and move links."""
         self._view_since = None
-        full = set(self.table.living)
-        if full == self.rings.uids:
-            return
-        self.rings = self.rings.changed(full - self.rings.uids, self.rings.uids - full)
-        self.verdicts.new_view(self.rings)
-        self.context.emit(ViewChanged(len(full)))
+        changed, self._changed = self._changed, set()
+        joined = {uid for uid in changed if self.table.alive(uid)} - self.rings.uids
+        gone = {uid for uid in changed if not self.table.alive(uid)} & self.rings.uids
+        if joined or gone:
+            self._adopt_view(self.rings.changed(joined, gone))
+            self.context.emit(ViewChanged(len(self.table.living)))
+
+    def _adopt_view(self, rings: Rings) -> None:
+        self.rings = rings
+        self.verdicts.new_view(rings)
         if self.is_leaf:
             return
         self.watch.new_view(self.rings)

@@ -391,9 +391,9 @@ class Node:
     def _sync_far(self) -> None:
         context = self.context
         context.timers.set(("sync-far",), context.now + context.jitter(context.settings.sync_far))
-        strangers = sorted(self.members.table.living - self.links.by_peer.keys() - {self.uid})
-        if strangers:
-            link = self.links.urge(context.rng.choice(strangers))
+        other = self.members.rings.any(context.rng)
+        if other != self.uid:
+            link = self.links.of(other) or self.links.urge(other)
             if link is not None:
                 context.timers.set(("sync-with", link.number), context.now + 1.0)
 

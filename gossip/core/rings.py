@@ -11,7 +11,10 @@ A `Rings` never changes; `changed` makes the next one.
 import bisect
 import hashlib
 import struct
+import weakref
 from collections.abc import Iterable
+
+from meshcache.gossip.core.context import Dice
 
 Place = tuple[int, bytes]
 
@@ -35,11 +38,18 @@ class Rings:
         for ring in self._rings:
             ring.sort()
         self._observers: dict[bytes, tuple[bytes, ...]] = {}
+        self._next: weakref.WeakValueDictionary[tuple[frozenset[bytes], frozenset[bytes]], Rings]
+        self._next = weakref.WeakValueDictionary()
 
     def changed(self, joined: Iterable[bytes], gone: Iterable[bytes]) -> "Rings":
-        """The rings after these changes; costs a copy and a bisection each, no sorting."""
-        new = Rings(len(self._rings))
-        joined, gone = set(joined) - self.uids, set(gone) & self.uids
+        """The rings after these changes; costs a copy and a bisection each, no sorting. Many
+        members in one process (a simulation) that share one view and see it change alike share the
+        next one too."""
+        joined, gone = frozenset(joined) - self.uids, self.uids.intersection(gone)
+        new = self._next.get((joined, gone))
+        if new is not None:
+            return new
+        new = self._next[joined, gone] = Rings(len(self._rings))
         new.uids = (self.uids | joined) - gone
         new._rings = [ring.copy() for ring in self._rings]
         for uid in gone:
@@ -52,6 +62,10 @@ class Rings:
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    def any(self, dice: Dice) -> bytes:
+        """One of the members, each as likely (there must be one)."""
+        return dice.choice(self._rings[0])[1]
 
     def observers(self, uid: bytes) -> tuple[bytes, ...]:
         """Who observes `uid`, which need not be in the rings itself (yet, or any longer)."""

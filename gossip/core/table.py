@@ -6,10 +6,12 @@ said of it, whatever the order in which words arrive. Suspicion is no part of th
 member's own conclusion from alerts (`verdicts`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping, MutableSet
+from copy import copy
 
 from meshcache.gossip import wire
 from meshcache.gossip.core.digest import Digest, item_hash
+from meshcache.gossip.core.overlay import Overlay, OverlaySet
 
 ALIVE, FAILED, LEFT = 0, 1, 2
 FULL, LEAF = 0, 1
@@ -43,11 +45,21 @@ class Table:
     def __init__(self, limit: int) -> None:
         """Make an empty table of at most `limit` rows."""
         self._limit = limit
-        self.rows: dict[bytes, Row] = {}
+        self.rows: MutableMapping[bytes, Row] = {}
         self.digest = Digest()
-        self.living: set[bytes] = set()
-        self._names: dict[str, set[bytes]] = {}
-        self._addresses: dict[str, set[bytes]] = {}
+        self.living: MutableSet[bytes] = set()
+        # Nearly every name and address is one member's: a tuple takes a third of a set.
+        self._names: MutableMapping[str, tuple[bytes, ...]] = {}
+        self._addresses: MutableMapping[str, tuple[bytes, ...]] = {}
+
+    def adopt(self, base: "Table") -> None:
+        """Hold all that `base` holds, and nothing else, without a copy of it: thousands of members
+        in one process (a simulation) can begin with one table, which must not change any more."""
+        self.rows = Overlay(base.rows, copy)
+        self.digest = copy(base.digest)
+        self.living = OverlaySet(base.living)
+        self._names = Overlay(base._names, tuple)
+        self._addresses = Overlay(base._addresses, tuple)
 
     def merge(
         self, uid: bytes, status: int, incarnation: int, *, record: wire.Record | None, since: int
@@ -76,21 +88,24 @@ class Table:
         self.digest.toggle(uid[0], row.hash())
         if row.status == ALIVE:
             self.living.add(uid)
-            self._names.setdefault(row.record.name, set()).add(uid)
-            self._addresses.setdefault(row.record.address, set()).add(uid)
+            for index, key in self._indexes(row):
+                index[key] = (*index.get(key, ()), uid)
 
     def _unindex(self, row: Row) -> None:
         uid = row.record.uid
         self.digest.toggle(uid[0], row.hash())
         if row.status == ALIVE:
             self.living.discard(uid)
-            for index, key in (
-                (self._names, row.record.name),
-                (self._addresses, row.record.address),
-            ):
-                index[key].discard(uid)
-                if not index[key]:
+            for index, key in self._indexes(row):
+                left = tuple(other for other in index[key] if other != uid)
+                if left:
+                    index[key] = left
+                else:
                     del index[key]
+
+    def _indexes(self, row: Row) -> Iterator[tuple[MutableMapping[str, tuple[bytes, ...]], str]]:
+        yield self._names, row.record.name
+        yield self._addresses, row.record.address
 
     def forget(self, uid: bytes) -> None:
         """Drop a row."""
@@ -101,13 +116,13 @@ class Table:
         """Whether `uid` is known and neither failed nor left (it may be suspect)."""
         return uid in self.living
 
-    def named(self, name: str) -> set[bytes]:
+    def named(self, name: str) -> tuple[bytes, ...]:
         """The living members of this name: more than one is a conflict."""
-        return self._names.get(name, set())
+        return self._names.get(name, ())
 
-    def at(self, address: str) -> set[bytes]:
+    def at(self, address: str) -> tuple[bytes, ...]:
         """The living members that say they are at this address."""
-        return self._addresses.get(address, set())
+        return self._addresses.get(address, ())
 
     def in_buckets(self, buckets: Iterable[int]) -> Iterator[wire.Row]:
         """The rows of some buckets, for another member."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from meshcache.gossip.core.membership import Membership
 from meshcache.gossip.core.table import ALIVE, FAILED, LEFT
 from meshcache.gossip.errors import GossipError
-from meshcache.gossip.sim.network import Network, Process
+from meshcache.gossip.sim.network import Network
+from meshcache.gossip.sim.process import Process
 
 
 class Unsafe(GossipError):

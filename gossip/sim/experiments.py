@@ -10,7 +10,9 @@ from functools import partial
 from meshcache.gossip.core.events import MemberFailed, MemberSuspect, UserEvent
 from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.sim.memberlist import DEAD, Memberlist, MemberlistSettings
-from meshcache.gossip.sim.network import PURE_ACK, Network, Process
+from meshcache.gossip.sim.network import Network
+from meshcache.gossip.sim.process import Process
+from meshcache.gossip.sim.tcp import PURE_ACK
 
 LIMIT = 60.0
 
@@ -21,11 +23,7 @@ def acquainted(
     """A mesh at rest in which everybody knows everybody, without the work of joining."""
     network = Network(seed, loss=loss)
     processes = [network.start(f"n{index}", settings=settings) for index in range(members)]
-    for process in processes:
-        for other in processes:
-            process.node.members.acquaint(other.node.members.me)
-        network.act(process, lambda now: None)
-        process.events.clear()
+    network.acquaint(processes)
     network.run(settle)
     return network, processes
 

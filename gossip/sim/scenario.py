@@ -32,7 +32,8 @@ from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.core.statemap import ANY
 from meshcache.gossip.errors import GossipError
 from meshcache.gossip.sim.checkers import Checkers
-from meshcache.gossip.sim.network import Network, Process
+from meshcache.gossip.sim.network import Network
+from meshcache.gossip.sim.process import Process
 
 
 class ScenarioFailed(GossipError):
@@ -165,10 +166,10 @@ class Scenario:
             )
 
         self._cuts[name] = lost
-        self.network.cuts.append(lost)
+        self.network.faults.cuts.append(lost)
 
     def _heal(self, name: str) -> None:
-        self.network.cuts.remove(self._cuts.pop(name))
+        self.network.faults.cuts.remove(self._cuts.pop(name))
 
     def _put(self, name: str, key: str, value: str | None) -> None:
         process = self._named(name)[0]

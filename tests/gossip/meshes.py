@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from meshcache.gossip.core.events import Event, Member, State
 from meshcache.gossip.core.settings import LAN, Settings
-from meshcache.gossip.sim.network import Network, Process
+from meshcache.gossip.sim.network import Network
+from meshcache.gossip.sim.process import Process
 
 
 def mesh(

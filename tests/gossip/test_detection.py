@@ -56,8 +56,7 @@ def test_a_kill_is_seen_at_once_though_all_others_have_just_stood_still() -> Non
 def test_a_process_that_dies_in_the_middle_of_a_handshake_is_failed_within_a_second() -> None:
     network, processes = mesh(12)
     victim, rest = processes[4], others(processes, processes[4])
-    for end in list(victim.ends.values()):  # its links end, and the others dial it again
-        network._hang_up(end)
+    network.hang_up(victim)  # its links end, and the others dial it again
     network.run(0.003)
     network.kill(victim)
     assert network.run_until(all_see(rest, victim, State.FAILED), network.now + 1.0)
@@ -131,7 +130,7 @@ def test_one_observer_that_cannot_reach_its_subject_makes_no_suspect() -> None:
     subject_uid = next(iter(observer.node.members.watch.subjects))
     subject = next(process for process in processes if process.uid == subject_uid)
     pair = {observer.address, subject.address}
-    network.cuts.append(lambda source, target: {source, target} == pair)
+    network.faults.cuts.append(lambda source, target: {source, target} == pair)
     network.run(30)
     assert agreed(processes)()
     assert not any(events(process, MemberSuspect) for process in processes)
@@ -168,11 +167,11 @@ def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
     network, processes = mesh(20)
     left = {process.address for process in processes[:10]}
     cut = lambda source, target: (source in left) != (target in left)  # noqa: E731
-    network.cuts.append(cut)
+    network.faults.cuts.append(cut)
     for side in processes[:10], processes[10:]:
         assert network.run_until(agreed(side), network.now + 20)
     network.run(30)
-    network.cuts.remove(cut)
+    network.faults.cuts.remove(cut)
     healed = network.now
     assert network.run_until(agreed(processes), healed + 5)
 
@@ -181,10 +180,10 @@ def test_one_member_cut_off_alone_finds_back_in_five_seconds() -> None:
     network, processes = mesh(20)
     alone = processes[7]
     cut = lambda source, target: (source == alone.address) != (target == alone.address)  # noqa: E731
-    network.cuts.append(cut)
+    network.faults.cuts.append(cut)
     assert network.run_until(agreed(others(processes, alone)), network.now + 20)
     network.run(40)
-    network.cuts.remove(cut)
+    network.faults.cuts.remove(cut)
     assert network.run_until(agreed(processes), network.now + 5)
 
 

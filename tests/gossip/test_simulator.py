@@ -14,7 +14,7 @@ from meshcache.gossip.core.table import ALIVE, FAILED, Row
 from meshcache.gossip.sim.chaos import scenario
 from meshcache.gossip.sim.checkers import Checkers, Unsafe
 from meshcache.gossip.sim.experiments import anomalies, memberlist_deaths
-from meshcache.gossip.sim.network import Process
+from meshcache.gossip.sim.process import Process
 from meshcache.gossip.sim.scenario import Scenario, ScenarioFailed, ScenarioInvalid
 from tests.gossip.meshes import mesh
 

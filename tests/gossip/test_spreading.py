@@ -98,7 +98,7 @@ def test_what_a_cut_link_could_not_carry_is_bounded_and_repaired() -> None:
     network, processes = mesh(6)
     alone = processes[5]
     cut = lambda source, target: alone.address in (source, target)  # noqa: E731
-    network.cuts.append(cut)
+    network.faults.cuts.append(cut)
     for number in range(600):
         processes[0].node.write("s", f"k{number % 40}", bytes(1000), ANY, network.now)
         network.act(processes[0], lambda now: None)
@@ -106,6 +106,6 @@ def test_what_a_cut_link_could_not_carry_is_bounded_and_repaired() -> None:
     for process in processes[:5]:
         for queue in process.node.spread._eager_queue.values():
             assert queue.size <= process.node.context.settings.queue_bytes
-    network.cuts.remove(cut)
+    network.faults.cuts.remove(cut)
     network.run(30)
     assert len({process.node.map.digest.total for process in processes}) == 1
