@@ -12,7 +12,16 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from meshcache.agent.api import blocks, datasets, files, health, loads, members, work
+from meshcache.agent.api import (
+    blocks,
+    dataset_status,
+    datasets,
+    files,
+    health,
+    loads,
+    members,
+    work,
+)
 from meshcache.agent.auth import ANSWER_HEADER, bearer, nonce_of
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
@@ -39,7 +48,8 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
     middlewares = [_errors] if trusted else [_errors, _proof]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[NODE] = node
-    for module in (health, members, datasets, files, blocks, loads, work):
+    modules = (health, members, datasets, dataset_status, files, blocks, loads, work)
+    for module in modules:
         app.add_routes(module.routes)
     app.on_response_prepare.append(_note_begun)
     if not trusted:
