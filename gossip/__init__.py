@@ -9,6 +9,8 @@ from meshcache.gossip.config import GossipConfig
 from meshcache.gossip.core.events import (
     Event,
     Incompatible,
+    KeyRefused,
+    KeysChanged,
     MapChanged,
     Member,
     MemberAlive,
@@ -19,7 +21,6 @@ from meshcache.gossip.core.events import (
     MemberUpdated,
     NameConflict,
     QueryAsked,
-    QueryReply,
     Standing,
     State,
     UserEvent,
@@ -32,12 +33,16 @@ from meshcache.gossip.errors import (
     EntryTooLarge,
     GossipError,
     InvalidSettings,
+    KeyNotReady,
     MapConflict,
     MapFull,
     NotRunning,
     TagsTooLarge,
 )
-from meshcache.gossip.gossip import Answers, Gossip, ReplicatedMap
+from meshcache.gossip.gossip import Gossip
+from meshcache.gossip.replicated import ReplicatedMap
+from meshcache.gossip.rotation import KeyHolders, KeyList, KeyStep
+from meshcache.gossip.talk import Answers
 
 __all__ = [
     "ANY",
@@ -52,6 +57,12 @@ __all__ = [
     "GossipError",
     "Incompatible",
     "InvalidSettings",
+    "KeyHolders",
+    "KeyList",
+    "KeyNotReady",
+    "KeyRefused",
+    "KeyStep",
+    "KeysChanged",
     "MapChanged",
     "MapConflict",
     "MapFull",
@@ -65,7 +76,6 @@ __all__ = [
     "NameConflict",
     "NotRunning",
     "QueryAsked",
-    "QueryReply",
     "ReplicatedMap",
     "Standing",
     "State",

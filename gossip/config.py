@@ -1,5 +1,6 @@
 """What a member of the mesh is started with."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from meshcache.gossip.core.settings import PROFILES, Settings
@@ -16,6 +17,8 @@ class GossipConfig:
     """A label for people, at most 128 characters. Two members may have the same; the uid counts."""
     key: bytes
     """The mesh key, at least 16 bytes. Who holds it is a member."""
+    other_keys: Sequence[bytes] = ()
+    """More keys that are accepted, and tried where the first is refused: while keys are changed."""
     bind: tuple[str, int] = ("127.0.0.1", 0)
     """Host and port to listen at. Port 0: any; `Gossip.address` tells which."""
     advertise: tuple[str, int] | None = None
@@ -25,6 +28,9 @@ class GossipConfig:
     """``host:port`` of members to join by; DNS names are looked up again for ever."""
     role: str = "full"
     """``full``, or ``leaf``: served by two full members, takes part in nothing."""
+    keep_keys: Callable[[list[bytes]], Awaitable[None]] | None = None
+    """Called with all mesh keys, the one in use first, whenever they change, before the change is
+    acknowledged: to remember them over a restart. It must not raise."""
     tags: dict[str, str] = field(default_factory=dict)
     """What others should know of this member; at most 512 B of names and values."""
     mesh: str = "meshcache"

@@ -34,6 +34,10 @@ class MapConflict(GossipError):
     """Raised when an entry's version is not the one that the writer expected; nothing written."""
 
 
+class KeyNotReady(GossipError):
+    """Raised when a step of a key rotation would cut members off; nothing was changed."""
+
+
 class EntryTooLarge(GossipError):
     """Raised when a namespace, a key or a value is longer than its limit; nothing written."""
 

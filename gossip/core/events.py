@@ -168,6 +168,21 @@ class Incompatible:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRefused:
+    """Who listens at this address takes none of this member's mesh keys: they were changed there,
+    or here, or it belongs to another mesh."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """This member's mesh keys changed; their ids, the one in use first."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UserEvent:
     """Somebody's event reached this member (once)."""
 
@@ -207,6 +222,8 @@ Event = (
     | MapChanged
     | NameConflict
     | Incompatible
+    | KeyRefused
+    | KeysChanged
     | UserEvent
     | QueryAsked
     | QueryReply
