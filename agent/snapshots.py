@@ -35,14 +35,17 @@ class OpenSnapshot:
     def __init__(self, snapshot: Snapshot, held: Held) -> None:
         self.snapshot = snapshot
         self.held = held
-        self._versions: dict[bytes, int] | None = None
 
-    def versions(self) -> dict[bytes, int]:
-        """File version id -> row. Costs a hash for each file, once; call it in a thread."""
-        if self._versions is None:
-            snapshot = self.snapshot
-            self._versions = {snapshot.file(row).id: row for row in snapshot.walk()}
-        return self._versions
+    def versions(self) -> "VersionRows":
+        """File version id -> row."""
+        return VersionRows(self.snapshot)
+
+
+class VersionRows:
+    """The rows of a snapshot by their file versions' ids."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.get = snapshot.row_of_version
 
 
 class Snapshots:

@@ -1,66 +1,79 @@
-"""Making a snapshot from what the origins list."""
+"""Collecting what the origins list, in columns: a million files are a few arrays, not objects."""
 
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import numpy as np
-from blake3 import blake3
+import numpy.typing as npt
 
-from meshcache.block import FileVersion
 from meshcache.origin.base import Listed
-from meshcache.snapshot.keys import why_no_path
-from meshcache.snapshot.layout import ROW_COLUMNS, SKIPPED, Source, encode, encode_skipped
-from meshcache.snapshot.table import ROOT_INODE
-
-_MASK = (1 << 63) - 1
-_INODE_CONTEXT = "meshcache 2026 inode"
+from meshcache.snapshot.keys import MAX_NAME, MAX_PATH, why_no_path
+from meshcache.snapshot.rows import Layout
+from meshcache.snapshot.skipped import Skipped
 
 
-MAX_SKIPPED = 10_000
-"""Skipped keys that a snapshot names, the first by order; beyond that they are only counted."""
+class Texts:
+    """Byte strings, one after the other in one buffer."""
+
+    __slots__ = ("data", "ends")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.ends = array("Q")
+
+    def append(self, text: bytes) -> None:
+        self.data += text
+        self.ends.append(len(self.data))
+
+    def __getitem__(self, index: int) -> bytes:
+        return bytes(self.data[self.ends[index - 1] if index else 0 : self.ends[index]])
 
 
-@dataclass
-class Skipped:
-    """The keys that are shown as no file, by reason."""
+class Directories:
+    """The directories that files stand in, numbered as they came; the root is 0."""
 
-    count: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    _keys: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.paths: list[bytes] = [b""]
+        self.parent = array("I", [0])
+        self._numbers: dict[bytes, int] = {b"": 0}
 
-    def add(self, key: str, reason: str) -> None:
-        self.count += 1
-        self.reasons[reason] += 1
-        self._keys.append((key, reason))
-        if len(self._keys) >= 2 * MAX_SKIPPED:
-            self._trim()
+    def get(self, path: bytes) -> int | None:
+        return self._numbers.get(path)
 
-    def keys(self) -> list[tuple[str, str]]:
-        """(key, reason), sorted; the same in whatever order they came."""
-        self._trim()
-        return self._keys
-
-    def _trim(self) -> None:
-        self._keys.sort()
-        del self._keys[MAX_SKIPPED:]
+    def add(self, path: bytes) -> int:
+        """The number of a directory, made with all above it if it is new."""
+        number = self._numbers.get(path)
+        if number is None:
+            parent = self.add(path.rpartition(b"/")[0])
+            number = self._numbers[path] = len(self.paths)
+            self.paths.append(path)
+            self.parent.append(parent)
+        return number
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    listed: Listed
-    source: int
+class Files:
+    """The files in the order they came, one element of each column for each."""
 
+    def __init__(self) -> None:
+        self.directory = array("I")
+        self.name = Texts()
+        self.source = array("H")
+        """The index of its source: of its mount, or of one more, for what another origin has."""
+        self.size = array("Q")
+        self.mtime = array("q")
+        self.tag = Texts()
+        self.odd_key: dict[int, bytes] = {}
+        """File -> key, where that is not the source's prefix and the path below the source."""
 
-_Tree = dict[bytes, "_Tree | _File"]
+    def __len__(self) -> int:
+        return len(self.directory)
 
 
 class Builder:
-    """Collects listings, mount by mount, and lays them out.
+    """Collects listings, mount by mount, in any order, and lays them out.
 
-    A directory hides an object of the same name (``a`` beside ``a/b``), and a mount hides what
-    a mount above it has at its place, as mounts do.
+    A directory hides an object of the same name (``a`` beside ``a/b``), a mount hides what a mount
+    above it has at its place, as mounts do, and of two objects at one path the lesser key is shown.
     """
 
     def __init__(self, mounts: Iterable[tuple[str, str]]) -> None:
@@ -68,163 +81,97 @@ class Builder:
         self._sources = [(path, identity) for path, identity in mounts]
         self._below = [path.strip("/").encode() for path, _ in self._sources]
         self._more_sources: dict[tuple[int, str, str], int] = {}
-        self._tree: _Tree = {}
+        self._deeper = [
+            [other for other in self._below if len(other) > len(below)] for below in self._below
+        ]
+        self._prefixes: list[str | None] = [None] * len(self._sources)
+        self._directories = Directories()
+        self._files = Files()
         self.skipped = Skipped()
+        """Complete once `build` was called."""
         for below in self._below:
-            self._directory(below)
+            self._directories.add(below)
 
     def add(self, mount: int, listed: Listed) -> None:
         """Take one object of the mount with that index."""
         relative = listed.path.encode("utf-8", "surrogateescape")
-        reason = why_no_path(relative)
-        if reason is None:
-            path = b"/".join(filter(None, (self._below[mount], relative)))
-            reason = why_no_path(path) or self._place(mount, path, listed)
-        if reason is not None:
-            self.skipped.add(listed.key, reason)
-
-    def _place(self, mount: int, path: bytes, listed: Listed) -> str | None:
-        deeper = (
-            below
-            for below in self._below
-            if len(below) > len(self._below[mount]) and (path + b"/").startswith(below + b"/")
-        )
-        if any(deeper):
-            return "hidden by another mount"
-        directory, _, name = path.rpartition(b"/")
-        parent = self._directory(directory)
-        there = parent.get(name)
-        if isinstance(there, dict):
-            return "hidden by a directory of the same name"
-        if there is not None:
-            return "two objects at one path"
-        parent[name] = _File(listed, self._source(mount, listed))
-        return None
+        above = self._below[mount]
+        path = b"%b/%b" % (above, relative) if above else relative
+        folder, _, name = path.rpartition(b"/")
+        directory = self._directories.get(folder)
+        # A directory that is known is a good one, so most paths need no closer look.
+        if directory is None or self._deeper[mount] or _is_odd(path, name):
+            reason = why_no_path(relative) or why_no_path(path) or self._hidden(mount, path)
+            if reason is not None:
+                self.skipped.add(listed.key, reason)
+                return
+            directory = self._directories.add(folder)
+        source, below = mount, listed.path
+        if listed.origin:
+            source = self._source(mount, listed)
+            below = below[len(listed.at) :].lstrip("/")
+        files = self._files
+        prefix = self._prefixes[source]
+        if prefix is None:
+            prefix = self._prefixes[source] = listed.key.removesuffix(below)
+        if listed.key != prefix + below:
+            files.odd_key[len(files)] = listed.key.encode("utf-8", "surrogateescape")
+        files.directory.append(directory)
+        files.name.append(name)
+        files.source.append(source)
+        files.size.append(listed.size)
+        files.mtime.append(listed.mtime_ns)
+        files.tag.append(listed.tag.encode())
 
     def _source(self, mount: int, listed: Listed) -> int:
-        """The index of the file's source: its mount's, or one more for what another origin has."""
-        if not listed.origin:
-            return mount
         known = (mount, listed.origin, listed.at)
         if known not in self._more_sources:
             path = "/".join(("", *filter(None, (self._below[mount].decode(), listed.at))))
             self._more_sources[known] = len(self._sources)
             self._sources.append((path or "/", listed.origin))
+            self._prefixes.append(None)
         return self._more_sources[known]
 
-    def _directory(self, path: bytes) -> _Tree:
-        tree = self._tree
-        for part in filter(None, path.split(b"/")):
-            there = tree.get(part)
-            if isinstance(there, _File):
-                self.skipped.add(there.listed.key, "hidden by a directory of the same name")
-                there = None
-            if there is None:
-                there = tree[part] = {}
-            tree = there
-        return tree
+    def _hidden(self, mount: int, path: bytes) -> str | None:
+        below = path + b"/"
+        if any(below.startswith(deeper + b"/") for deeper in self._deeper[mount]):
+            return "hidden by another mount"
+        return None
 
     def build(self) -> bytes:
-        """The snapshot's bytes; the same for the same listing, in whatever order it came."""
-        return _Layout(self._sources, self._tree, self.skipped.keys()).encoded()
+        """The snapshot's bytes; the same for the same listing, in whatever order it came.
 
-
-class _Layout:
-    def __init__(
-        self, sources: list[tuple[str, str]], tree: _Tree, skipped: list[tuple[str, str]]
-    ) -> None:
-        self._sources = sources
-        self._tree = tree
-        self._skipped = skipped
-        self._inodes: set[int] = {0, ROOT_INODE}
-        self._prefixes: dict[int, str] = {}
-        self._odd_keys: dict[int, str] = {}
-
-    def encoded(self) -> bytes:
-        columns: dict[str, array[int]] = {
-            name: array({"2": "H", "4": "I", "8": "Q"}[kind[-1]] if kind[1] == "u" else "q")
-            for name, kind in ROW_COLUMNS.items()
-            if name != "by_inode"
-        }
-        names, tags = bytearray(), bytearray()
-        name_ends, tag_ends = array("I"), array("I")
-        files = size = 0
-        next_child = 1
-        for row, (parent, path, node) in enumerate(self._breadth_first()):
-            if isinstance(node, _File):
-                listed = node.listed
-                files += 1
-                size += listed.size
-                self._note_key(row, path, node)
-                tags += listed.tag.encode()
-                values = (0, 0, listed.size, listed.mtime_ns, node.source + 1)
-            else:
-                values = (next_child if node else 0, len(node), 0, 0, 0)
-                next_child += len(node)
-            inode = self._inode(path, node) if row else ROOT_INODE
-            for name, value in zip(columns, (inode, parent, *values), strict=True):
-                columns[name].append(value)
-            names += path.rpartition(b"/")[2]
-            name_ends.append(len(names))
-            tag_ends.append(len(tags))
-        inodes = np.frombuffer(columns["inode"], dtype="<u8")
-        laid_out = {name: column.tobytes() for name, column in columns.items()}
-        laid_out["by_inode"] = np.argsort(inodes, kind="stable").astype("<u4").tobytes()
-        laid_out |= {"name": bytes(names), "name_end": name_ends.tobytes()}
-        laid_out |= {"tag": bytes(tags), "tag_end": tag_ends.tobytes()}
-        if self._skipped:
-            laid_out[SKIPPED] = encode_skipped(self._skipped)
-        return encode(
-            laid_out,
-            rows=len(inodes),
-            files=files,
-            size=size,
-            sources=tuple(
-                Source(identity, path, self._prefixes.get(index, ""))
-                for index, (path, identity) in enumerate(self._sources)
-            ),
-            odd_keys=self._odd_keys,
-        )
-
-    def _breadth_first(self) -> Iterator[tuple[int, bytes, _Tree | _File]]:
-        """(parent's row, path, node) in the order of rows."""
-        yield 0, b"", self._tree
-        level: list[tuple[int, bytes, _Tree]] = [(0, b"", self._tree)]
-        row = 0
-        while level:
-            below: list[tuple[int, bytes, _Tree]] = []
-            for parent, path, tree in level:
-                for name, node in sorted(tree.items()):
-                    row += 1
-                    child = path + b"/" + name if path else name
-                    yield parent, child, node
-                    if isinstance(node, dict):
-                        below.append((row, child, node))
-            level = below
-
-    def _note_key(self, row: int, path: bytes, file: _File) -> None:
-        """Keep a file's key, mostly by keeping nothing: it is its mount's prefix and its path."""
-        mount = self._sources[file.source][0].strip("/").encode()
-        below = path[len(mount) :].lstrip(b"/").decode("utf-8", "surrogateescape")
-        key = file.listed.key
-        prefix = self._prefixes.setdefault(file.source, key.removesuffix(below))
-        if prefix + below != key:
-            self._odd_keys[row] = key
-
-    def _inode(self, path: bytes, node: _Tree | _File) -> int:
-        """63 bits of blake3 over the path and, for a file, its version; unique in the snapshot.
-
-        It never names two things, and an unchanged file keeps it from snapshot to snapshot.
+        What was collected is used up.
         """
-        digest = blake3(derive_key_context=_INODE_CONTEXT).update(path)
-        if isinstance(node, _File):
-            listed = node.listed
-            identity = self._sources[node.source][1]
-            version = FileVersion(identity, listed.key, listed.tag, listed.size)
-            digest.update(b"\0").update(version.id)
-        inode = int.from_bytes(digest.digest(8), "little") & _MASK
-        while inode in self._inodes:
-            digest.update(b"\0clash")
-            inode = int.from_bytes(digest.digest(8), "little") & _MASK
-        self._inodes.add(inode)
-        return inode
+        prefixes = [(prefix or "").encode("utf-8", "surrogateescape") for prefix in self._prefixes]
+        order = self._order_sources()
+        self._files.source = array("H", order[self._files.source].tobytes())
+        first = np.argsort(order)
+        layout = Layout(
+            [self._sources[index] for index in first],
+            self._directories,
+            self._files,
+            [prefixes[index] for index in first],
+            self.skipped,
+        )
+        self._files = Files()
+        return layout.encoded()
+
+    def _order_sources(self) -> npt.NDArray[np.uint16]:
+        """Each source's place: the mounts' first, then the others, whichever came first."""
+        mounts = len(self._below)
+        others = sorted(range(mounts, len(self._sources)), key=self._sources.__getitem__)
+        order = np.arange(len(self._sources), dtype="<u2")
+        order[others] = range(mounts, len(self._sources))
+        return order
+
+
+def _is_odd(path: bytes, name: bytes) -> bool:
+    """Whether a path in a good directory may still be none."""
+    return (
+        not 0 < len(name) <= MAX_NAME
+        or len(path) > MAX_PATH
+        or path[0] == 0x2F
+        or name in (b".", b"..")
+        or b"\0" in name
+    )

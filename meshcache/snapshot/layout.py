@@ -8,18 +8,22 @@ for ten million. The same listing gives the same bytes, so the bytes' hash can b
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from blake3 import blake3
 
 from meshcache.errors import InvalidInput
+from meshcache.snapshot.skipped import Skipped
 
-MAGIC = b"MCSNAP01"
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+MAGIC = b"MCSNAP02"
 _ALIGN = 8
 
-Column = npt.NDArray[np.generic]
+ROOT_INODE = 1
 
 ROW_COLUMNS: dict[str, str] = {
     "inode": "<u8",
@@ -30,12 +34,16 @@ ROW_COLUMNS: dict[str, str] = {
     "mtime": "<i8",  # nanoseconds since 1970
     "source": "<u2",  # 0: a directory; else 1 + the index of the file's source in the header
     "by_inode": "<u4",  # rows in the order of their inodes
+    "version": "<u8",  # the first 8 bytes of the file version's id; 0 for a directory
+    "by_version": "<u4",  # rows in the order of their versions
 }
 """Column -> type, one element for each row."""
 
 TEXT_COLUMNS = ("name", "tag")
 """Kept as `<column>` (the bytes of all rows) and `<column>_end` (u4: where each row's end)."""
 
+ODD_COLUMNS = ("odd_row", "odd_key", "odd_key_end")
+"""The rows (u4, ascending) of the files whose key is not prefix + path, and their keys."""
 
 SKIPPED = "skipped"
 """The column of the keys that are shown as no file: msgpack, a list of [key, reason]."""
@@ -61,32 +69,41 @@ class Header(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...]
     columns: dict[str, tuple[int, int]]
     """Column -> (offset from the end of the header's padding, length), both in bytes."""
-    odd_keys: dict[int, str] = {}
-    """Row -> key, for the few whose key is not prefix + path."""
+    skipped: dict[str, int] = {}
+    """Reason -> keys that are shown as no file."""
 
 
 def encode(
-    columns: Mapping[str, bytes],
+    columns: Mapping[str, "Buffer"],
     *,
     rows: int,
     files: int,
     size: int,
     sources: tuple[Source, ...],
-    odd_keys: dict[int, str],
+    skipped: Skipped,
 ) -> bytes:
     """Lay the columns out behind their header."""
+    columns = {**columns, SKIPPED: encode_skipped(skipped.keys())}
     places: dict[str, tuple[int, int]] = {}
     offset = 0
     for name, data in columns.items():
-        places[name] = (offset, len(data))
-        offset += _padded(len(data))
+        size_of = memoryview(data).nbytes
+        places[name] = (offset, size_of)
+        offset += _padded(size_of)
     header = msgspec.msgpack.encode(
         Header(
-            rows=rows, files=files, bytes=size, sources=sources, columns=places, odd_keys=odd_keys
+            rows=rows,
+            files=files,
+            bytes=size,
+            sources=sources,
+            columns=places,
+            skipped=dict(sorted(skipped.reasons.items())),
         )
     )
-    parts = [MAGIC, len(header).to_bytes(8, "little"), _pad(header)]
-    parts += [_pad(data) for data in columns.values()]
+    parts: list[Buffer] = [MAGIC, len(header).to_bytes(8, "little")]
+    for data in (header, *columns.values()):
+        length = memoryview(data).nbytes
+        parts += [data, bytes(_padded(length) - length)]
     return b"".join(parts)
 
 
@@ -119,7 +136,8 @@ def _check(header: Header, views: Mapping[str, memoryview]) -> None:
     for name, kind in (ROW_COLUMNS | ends).items():
         if name not in views or len(views[name]) != header.rows * np.dtype(kind).itemsize:
             raise InvalidInput(f"the snapshot's column {name!r} has not one element for each row")
-    if header.rows < 1 or any(name not in views for name in TEXT_COLUMNS):
+    texts = (*TEXT_COLUMNS, *ODD_COLUMNS, SKIPPED)
+    if header.rows < 1 or any(name not in views for name in texts):
         raise InvalidInput("the snapshot has no root, or lacks a column")
 
 
@@ -138,7 +156,7 @@ def decode_skipped(column: memoryview) -> list[tuple[str, str]]:
     """
     try:
         return msgspec.msgpack.decode(column, type=list[tuple[str, str]])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise InvalidInput("the snapshot's skipped keys cannot be read") from error
 
 
@@ -149,7 +167,3 @@ def snapshot_id(data: memoryview | bytes) -> str:
 
 def _padded(length: int) -> int:
     return -(-length // _ALIGN) * _ALIGN
-
-
-def _pad(data: bytes) -> bytes:
-    return data + bytes(_padded(len(data)) - len(data))

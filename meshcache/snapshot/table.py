@@ -1,7 +1,8 @@
 """Reading a snapshot where it lies: every answer is a look into the mapped columns."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,8 @@ import numpy.typing as npt
 from meshcache.block import FileVersion
 from meshcache.errors import NotADirectory, NotAFile, PathNotFound
 from meshcache.snapshot.layout import (
+    ODD_COLUMNS,
+    ROOT_INODE,
     ROW_COLUMNS,
     SKIPPED,
     TEXT_COLUMNS,
@@ -21,7 +24,12 @@ from meshcache.snapshot.layout import (
 __all__ = ["ROOT_INODE", "ROOT_ROW", "Entry", "Snapshot", "snapshot_id"]
 
 ROOT_ROW = 0
-ROOT_INODE = 1
+
+_CHUNK = 256
+"""Rows that `entries` reads at a time."""
+
+_CODES: dict[str, Literal["Q", "q", "I", "H"]] = {"<u8": "Q", "<i8": "q", "<u4": "I", "<u2": "H"}
+"""Single elements are read through a memoryview of that format: three times as fast as numpy."""
 
 
 class Entry(NamedTuple):
@@ -56,85 +64,111 @@ class Snapshot:
         self.data = view
         self.id = known_id or snapshot_id(view)
         self._header, columns = decode(view)
-        self._skipped = columns.get(SKIPPED)
         self.rows = self._header.rows
         self.files = self._header.files
         self.bytes = self._header.bytes
-        arrays: dict[str, npt.NDArray[Any]] = {
-            name: np.frombuffer(columns[name], dtype=kind) for name, kind in ROW_COLUMNS.items()
-        }
-        self.inode = arrays["inode"]
-        self.parent = arrays["parent"]
-        self.first = arrays["first"]
-        self.count = arrays["count"]
-        self.size = arrays["size"]
-        self.mtime = arrays["mtime"]
-        self.source = arrays["source"]
-        self._by_inode = arrays["by_inode"]
-        self._sorted_inodes: npt.NDArray[Any] | None = None
+        self.inode, self.parent, self.first, self.count = (
+            np.frombuffer(columns[name], dtype=ROW_COLUMNS[name])
+            for name in ("inode", "parent", "first", "count")
+        )
+        self.size, self.mtime, self.source = (
+            np.frombuffer(columns[name], dtype=ROW_COLUMNS[name])
+            for name in ("size", "mtime", "source")
+        )
+        self.by_inode, self.version, self.by_version = (
+            np.frombuffer(columns[name], dtype=ROW_COLUMNS[name])
+            for name in ("by_inode", "version", "by_version")
+        )
+        self._at = {name: columns[name].cast(_CODES[kind]) for name, kind in ROW_COLUMNS.items()}
         self._text = {
-            name: (columns[name], np.frombuffer(columns[f"{name}_end"], dtype="<u4"))
-            for name in TEXT_COLUMNS
+            name: (columns[name], columns[f"{name}_end"].cast("I")) for name in TEXT_COLUMNS
         }
-
-    def _text_of(self, column: str, row: int) -> bytes:
-        data, ends = self._text[column]
-        start = int(ends[row - 1]) if row else 0
-        return bytes(data[start : int(ends[row])])
+        rows, keys, ends = (columns[name] for name in ODD_COLUMNS)
+        self._odd_row, self._odd_key = rows.cast("I"), (keys, ends.cast("I"))
+        self._skipped = columns[SKIPPED]
 
     def name(self, row: int) -> bytes:
         """The last part of the row's path; the root's is empty."""
-        return self._text_of("name", row)
+        return _text(self._text["name"], row)
 
     def is_dir(self, row: int) -> bool:
-        return not self.source[row]
+        return not self._at["source"][row]
 
     def entry(self, row: int) -> Entry:
+        at = self._at
         return Entry(
             row=row,
-            inode=int(self.inode[row]),
-            parent=int(self.parent[row]),
-            name=self.name(row),
-            is_dir=self.is_dir(row),
-            size=int(self.size[row]),
-            mtime_ns=int(self.mtime[row]),
+            inode=at["inode"][row],
+            parent=at["parent"][row],
+            name=_text(self._text["name"], row),
+            is_dir=not at["source"][row],
+            size=at["size"][row],
+            mtime_ns=at["mtime"][row],
         )
+
+    def entries(self, rows: range) -> Iterator[Entry]:
+        """The same for a run of rows, several times as fast."""
+        at, (names, ends) = self._at, self._text["name"]
+        for first in range(rows.start, rows.stop, _CHUNK):
+            stop = min(first + _CHUNK, rows.stop)
+            begin = ends[first - 1] if first else 0
+            columns = [at[c][first:stop].tolist() for c in ("inode", "parent", "source")]
+            columns += [at[c][first:stop].tolist() for c in ("size", "mtime")]
+            end_of = ends[first:stop].tolist()
+            text = bytes(names[begin : end_of[-1]])
+            start = 0
+            for row, inode, parent, source, size, mtime, end in zip(
+                range(first, stop), *columns, end_of, strict=True
+            ):
+                yield Entry(row, inode, parent, text[start : end - begin], not source, size, mtime)
+                start = end - begin
 
     def children(self, row: int) -> range:
         """The rows of a directory's entries, sorted by name; empty for a file."""
-        first = int(self.first[row])
-        return range(first, first + int(self.count[row]))
+        first = self._at["first"][row]
+        return range(first, first + self._at["count"][row])
 
     def lookup(self, parent: int, name: bytes) -> int | None:
         """The row of the entry called `name` in the directory at row `parent`."""
         rows = self.children(parent)
-        low, high = rows.start, rows.stop
-        while low < high:
-            middle = (low + high) // 2
-            if self.name(middle) < name:
-                low = middle + 1
-            else:
-                high = middle
-        return low if low < rows.stop and self.name(low) == name else None
+        place = rows.start + bisect_left(rows, name, key=self.name)
+        return place if place < rows.stop and self.name(place) == name else None
 
     def row_of(self, inode: int) -> int | None:
         """The row with this inode."""
-        if not 0 < inode < 1 << 63:
-            return None
-        if self._sorted_inodes is None:
-            # 8 bytes a row. With `sorter=` numpy would convert all of by_inode at each call.
-            self._sorted_inodes = self.inode[self._by_inode]
-        place = int(np.searchsorted(self._sorted_inodes, np.uint64(inode)))
-        if place == self.rows or int(self._sorted_inodes[place]) != inode:
-            return None
-        return int(self._by_inode[place])
+        by_inode, inodes = self._at["by_inode"], self._at["inode"]
+        place = bisect_left(by_inode, inode, key=inodes.__getitem__)
+        if place < self.rows and inodes[by_inode[place]] == inode:
+            return int(by_inode[place])
+        return None
+
+    def row_of_version(self, id: bytes) -> int | None:
+        """The row of the file version with this id (32 bytes); of several, the first."""
+        by_version, versions = self._at["by_version"], self._at["version"]
+        head = int.from_bytes(id[:8], "little")
+        place = bisect_left(by_version, head, key=versions.__getitem__)
+        while place < self.rows and versions[by_version[place]] == head:
+            row = int(by_version[place])
+            if not self.is_dir(row) and self.file(row).id == id:
+                return row
+            place += 1
+        return None
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """The keys that are shown as no file, at most `MAX_SKIPPED`, and why: sorted."""
+        return decode_skipped(self._skipped)
+
+    @property
+    def skipped_by_reason(self) -> dict[str, int]:
+        """Reason -> how many keys are shown as no file; all of them."""
+        return dict(self._header.skipped)
 
     def path(self, row: int) -> str:
         """The path from the dataset's root, without a leading slash; the root's is empty."""
         parts = []
         while row != ROOT_ROW:
             parts.append(self.name(row))
-            row = int(self.parent[row])
+            row = self._at["parent"][row]
         return b"/".join(reversed(parts)).decode("utf-8", "surrogateescape")
 
     def resolve(self, path: str) -> int:
@@ -162,38 +196,41 @@ class Snapshot:
         Raises:
             NotAFile: the row is a directory.
         """
-        source_number = int(self.source[row])
+        source_number = self._at["source"][row]
         if not source_number:
             raise NotAFile(f"{self.path(row) or '/'!r} is a directory")
         source = self._header.sources[source_number - 1]
-        key = self._header.odd_keys.get(row)
-        if key is None:
+        place = bisect_left(self._odd_row, row)
+        if place < len(self._odd_row) and self._odd_row[place] == row:
+            key = _text(self._odd_key, place).decode("utf-8", "surrogateescape")
+        else:
             below = self.path(row)[len(source.mount.strip("/")) :].lstrip("/")
             key = source.prefix + below
-        tag = self._text_of("tag", row).decode()
-        return FileVersion(source.origin, key, tag, int(self.size[row]))
+        tag = _text(self._text["tag"], row).decode()
+        return FileVersion(source.origin, key, tag, self._at["size"][row])
 
     def source_of(self, row: int) -> Source | None:
         """Where a file comes from; None for a directory."""
-        number = int(self.source[row])
+        number = self._at["source"][row]
         return self._header.sources[number - 1] if number else None
 
-    def skipped(self) -> list[tuple[str, str]]:
-        """The keys that are shown as no file, at most `MAX_SKIPPED`, and why: sorted."""
-        return decode_skipped(self._skipped) if self._skipped is not None else []
-
     def walk(self, row: int = ROOT_ROW) -> Iterator[int]:
-        """The rows of all files at and below `row`, breadth-first.
+        """The rows of all files at and below `row`, breadth-first."""
+        for level in self.levels(row):
+            yield from level.tolist()
+
+    def levels(self, row: int = ROOT_ROW) -> Iterator[npt.NDArray[np.int64]]:
+        """The same as arrays, one for each level of the tree.
 
         The rows of one level stand together, so each level is one range.
         """
-        level = range(row, row + 1)
-        while level:
-            yield from (r for r in level if not self.is_dir(r))
-            firsts = [r for r in level if self.count[r]]
-            if not firsts:
+        start, stop = row, row + 1
+        while start < stop:
+            yield start + np.flatnonzero(self.source[start:stop])
+            parents = start + np.flatnonzero(self.count[start:stop])
+            if not len(parents):
                 return
-            level = range(self.children(firsts[0]).start, self.children(firsts[-1]).stop)
+            start, stop = int(self.first[parents[0]]), self.children(int(parents[-1])).stop
 
     def block_starts(self, block_size: int) -> npt.NDArray[np.int64]:
         """For each row the number of blocks before it, and at the end of all: shape (rows + 1,).
@@ -203,3 +240,8 @@ class Snapshot:
         """
         counts = (self.size.astype(np.int64) + block_size - 1) // block_size
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+
+def _text(column: tuple[memoryview, memoryview], row: int) -> bytes:
+    data, ends = column
+    return bytes(data[ends[row - 1] if row else 0 : ends[row]])
