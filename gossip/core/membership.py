@@ -36,6 +36,11 @@ EARLY = 4096
 _LEAVING: dict[int, Callable[[Member], Event]] = {FAILED: MemberFailed, LEFT: MemberLeft}
 
 
+def zone_of(record: wire.Record) -> str:
+    """Where a member says that it is: its tag `zone`, empty if it has none."""
+    return record.tags.get("zone", "")
+
+
 class Membership:
     """The members, as one node sees them."""
 
@@ -50,7 +55,7 @@ class Membership:
         """Told of members that failed without a refusal."""
         self.table = Table(context.settings.members)
         self.is_leaf = record.role == LEAF
-        self.rings = Rings(context.settings.observers, () if self.is_leaf else [record.uid])
+        self.rings = Rings(context.settings.observers)
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self._declare)
         self.verdicts.rings = self.rings
         self.watch = Watch(
@@ -62,7 +67,7 @@ class Membership:
         )
         self._view_since: float | None = None
         self._changed: set[bytes] = set()
-        """Who came or went since the rings were built."""
+        """Who came, went or moved to another zone since the rings were built."""
         self._farewells: set[int] = set()
         self._newcomer_until: float | None = None
         self._early: dict[bytes, tuple[int, int]] = {}
@@ -70,6 +75,8 @@ class Membership:
         if not self.is_leaf:  # a leaf is in nobody's table, nor in its own
             self.table.merge(record.uid, ALIVE, record.incarnation, record=record, since=0)
             self.table.rows[record.uid].learned = context.wall_ms
+            self.rings = self.rings.changed({record.uid: zone_of(record)}, ())
+            self.verdicts.rings = self.rings
 
     # --- what the user sees
 
@@ -208,6 +215,8 @@ class Membership:
                 self.context.emit(NameConflict(record.name, (first.hex(), second.hex())))
         elif old is not None and (old.tags, old.address) != (record.tags, record.address):
             self.context.emit(MemberUpdated(self.view(uid)))
+            if zone_of(old) != zone_of(record):
+                self._view_soon(uid)
         self.verdicts.refuted(uid)
         self.watch.refuted(uid)
         return True
@@ -274,6 +283,8 @@ class Membership:
         if self.is_leaf:
             return
         self.table.merge(old.uid, ALIVE, incarnation, record=self.me, since=0)
+        if zone_of(old) != zone_of(self.me):
+            self._view_soon(old.uid)
         self.verdicts.refuted(old.uid)
         self.spread.publish(wire.Alive(self.me))
 
@@ -392,11 +403,15 @@ class Membership:
         """Rebuild the rings for all changes since the last time, and move links."""
         self._view_since = None
         changed, self._changed = self._changed, set()
-        joined = {uid for uid in changed if self.table.alive(uid)} - self.rings.uids
-        gone = {uid for uid in changed if not self.table.alive(uid)} & self.rings.uids
+        zones = self.rings.zones
+        here = {
+            uid: zone_of(self.table.rows[uid].record) for uid in changed if self.table.alive(uid)
+        }
+        joined = {uid: zone for uid, zone in here.items() if zones.get(uid) != zone}
+        gone = [uid for uid in changed if uid not in here and uid in zones]
         if joined or gone:
             self._adopt_view(self.rings.changed(joined, gone))
-            self.context.emit(ViewChanged(len(self.table.living)))
+            self.context.emit(ViewChanged(len(self.rings)))
 
     def _adopt_view(self, rings: Rings) -> None:
         self.rings = rings

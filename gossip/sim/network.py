@@ -11,6 +11,7 @@ from typing import Any
 
 from meshcache.gossip import wire
 from meshcache.gossip.core.events import Close, Event, Open, Resolve, Send
+from meshcache.gossip.core.membership import zone_of
 from meshcache.gossip.core.node import Node
 from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.core.table import ALIVE, Table
@@ -99,7 +100,8 @@ class Network(Schedule):
         for process in processes:
             me = process.node.members.me
             table.merge(me.uid, ALIVE, me.incarnation, record=me, since=0)
-        rings = first.rings.changed(table.living, ())
+        zones = {process.uid: zone_of(process.node.members.me) for process in processes}
+        rings = first.rings.changed(zones, ())
         for process in processes:
             process.node.members.acquaint(table, rings)
             self._pump(process)

@@ -5,6 +5,7 @@ be joined with commas, `all` is every living process.
 
     members 20              start so many (the first is the seed of all) and wait until all agree
     join 5                  start so many more
+    zone n0..n9 west        they say from now on that they are in this zone
     wait 3s                 let time pass
     kill n3                 SIGKILL: connections are closed, new ones refused
     off n4                  the host dies without a word
@@ -26,6 +27,7 @@ be joined with commas, `all` is every living process.
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from meshcache.gossip.core.events import MemberFailed
 from meshcache.gossip.core.settings import LAN, Settings
@@ -123,6 +125,10 @@ class Scenario:
         self._start(count)
         self._agree("all", "60")
         self.network.run(3)
+
+    def _zone(self, names: str, zone: str) -> None:
+        for process in self._named(names):
+            self.network.act(process, partial(process.node.set_tags, {"zone": zone}))
 
     def _wait(self, seconds: str) -> None:
         self.network.run(float(seconds))
@@ -229,6 +235,7 @@ _WHO, _TIME = r"([\w.,]+)", r"([\d.]+)s"
 _STEPS: list[tuple[str, Callable[..., None]]] = [
     (r"members (\d+)", Scenario._members),
     (r"join (\d+)", Scenario._start),
+    (rf"zone {_WHO} (\S+)", Scenario._zone),
     (rf"wait {_TIME}", Scenario._wait),
     (rf"kill {_WHO}", Scenario._kill),
     (rf"off {_WHO}", Scenario._off),
