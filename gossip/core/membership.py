@@ -33,6 +33,7 @@ _STATES = {ALIVE: State.ALIVE, FAILED: State.FAILED, LEFT: State.LEFT}
 NEWCOMER = 3.0
 """For so many seconds after its first contact a member is a newcomer."""
 EARLY = 4096
+DOUBTED = 4096
 _LEAVING: dict[int, Callable[[Member], Event]] = {FAILED: MemberFailed, LEFT: MemberLeft}
 
 
@@ -68,6 +69,8 @@ class Membership:
         self._view_since: float | None = None
         self._changed: set[bytes] = set()
         """Who came, went or moved to another zone since the rings were built."""
+        self._doubted: dict[bytes, tuple[int, int]] = {}
+        """Deaths that are not believed yet: (incarnation, cause)."""
         self._farewells: set[int] = set()
         self._newcomer_until: float | None = None
         self._early: dict[bytes, tuple[int, int]] = {}
@@ -240,6 +243,20 @@ class Membership:
             self._early[uid] = (incarnation, status)
             return True
         was_living = self.table.alive(uid)
+        if was_living and status == FAILED and not self._credible(uid, cause):
+            return self._doubt(uid, incarnation, cause)
+        return self._end(uid, status, incarnation, record, since, cause)
+
+    def _end(
+        self,
+        uid: bytes,
+        status: int,
+        incarnation: int,
+        record: wire.Record | None,
+        since: int,
+        cause: int,
+    ) -> bool:
+        was_living = self.table.alive(uid)
         if not self.table.merge(uid, status, incarnation, record=record, since=since):
             return False
         row = self.table.rows[uid]
@@ -255,6 +272,36 @@ class Membership:
         else:
             row.learned = self.context.wall_ms
         return True
+
+    def _credible(self, uid: bytes, cause: int) -> bool:
+        """Whether anything that is known here speaks for this death."""
+        if cause == REPLACED:
+            address = self.table.rows[uid].record.address
+            return len(self.table.at(address)) > 1
+        return uid in self.verdicts.accused
+
+    def _doubt(self, uid: bytes, incarnation: int, cause: int) -> bool:
+        """A death out of the blue: of a member that the far side of a healed cut had lost, or a
+        lie. The member hears of it, and if it lives it says so before this is believed."""
+        row = self.table.rows[uid]
+        if incarnation < row.incarnation or len(self._doubted) >= DOUBTED:
+            return False
+        known = self._doubted.get(uid)
+        if known is not None and known[0] >= incarnation:
+            return False
+        self._doubted[uid] = incarnation, cause
+        self.context.counts["deaths_doubted"] += 1
+        self.context.timers.set_earlier(
+            ("hearing", uid), self.context.now + self.context.settings.hearing
+        )
+        return True
+
+    def believe(self, uid: bytes) -> None:
+        """A doubted death was not denied in time."""
+        incarnation, cause = self._doubted.pop(uid, (-1, SILENT))
+        row = self.table.rows.get(uid)
+        if row is not None and row.status == ALIVE and incarnation >= row.incarnation:
+            self._end(uid, FAILED, incarnation, None, self.context.wall_ms, cause)
 
     def _learned(self, row: Row, event: Callable[[Member], Event]) -> None:
         row.learned = self.context.wall_ms
@@ -353,7 +400,7 @@ class Membership:
             self._contradict(self.me.incarnation)
             return
         incarnation = self.table.rows[uid].incarnation
-        if self._gone(uid, FAILED, incarnation, None, self.context.wall_ms, cause):
+        if self._end(uid, FAILED, incarnation, None, self.context.wall_ms, cause):
             self.spread.publish(wire.Dead(uid, incarnation, cause))
 
     def replaced(self, uid: bytes, address: str) -> None:
@@ -387,7 +434,8 @@ class Membership:
     def stalled(self, seconds: float) -> None:
         """I stood still for so long."""
         self.watch.stalled(seconds)
-        self.context.timers.delay("hold", seconds)
+        self.verdicts.stalled(seconds)
+        self.context.timers.delay("hearing", seconds)
 
     # --- the view
 
@@ -424,6 +472,7 @@ class Membership:
     def reap(self) -> None:
         """Forget those that failed or left long ago."""
         self._early.clear()
+        self.verdicts.reap()
         oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
         for uid, row in list(self.table.rows.items()):
             if row.status != ALIVE and row.since < oldest:

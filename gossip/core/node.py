@@ -311,11 +311,11 @@ class Node:
         self.links.established(link, record.uid)
         if not hello.reply:
             self._hello(link, reply=True)
-        if expected is not None and expected != record.uid and link.dialled:
-            self.members.replaced(expected, link.address)
         fresh = not self.members.table.alive(record.uid)
         self.members.first_contact()
         self.members.introduced(record, link)
+        if expected is not None and expected != record.uid and link.dialled:
+            self.members.replaced(expected, link.address)
         self.members.watch.heard(record.uid)
         self.members.watch.ask(link)  # its round trip is shown to the user
         if fresh and link.dialled:
@@ -431,6 +431,9 @@ _TIMERS: dict[object, Callable[..., None]] = {
     "probe-again": lambda node, uid: node.members.watch.probe_again(uid),
     "miss": lambda node, uid, kind: node.members.watch.still_missing(uid, kind),
     "redial": lambda node, uid: node.members.watch.redial(uid),
+    "vouch": lambda node, uid: node.members.watch.vouch(uid),
+    "vote": lambda node, uid: node.members.verdicts.evaluate(uid),
+    "hearing": lambda node, uid: node.members.believe(uid),
     "verdicts": lambda node: node.members.verdicts.reconsider(),
     "hold": lambda node, uid: node.members.verdicts.hold_over(uid),
     "view": lambda node: node.members.apply_view(),

@@ -21,6 +21,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A beat may be late by this before the subject is probed (one TCP retransmission)."""
     probe_timeout: float = 0.5
     """A probe's answer may take this long; then the subject is reported silent."""
+    vote: float = 3.0
+    """An observer of an accused member that has said nothing for so long has no vote on it."""
+    vouch: float = 0.5
+    """An observer that hears its subject says so when others have accused it for so long."""
+    vouch_again: float = 10.0
+    hearing: float = 1.0
+    """A death of which no sign was seen here is believed after this, if it is not denied."""
     hold: float = 6.0
     """From suspect to failed: long enough for garbage collection, a paused VM, a 5 s stall."""
     dial_timeout: float = 1.5

@@ -1,8 +1,9 @@
 """From what observers say to suspect and failed: the same rules at every member.
 
-An alert is one observer's word about its subject. The voters on a member are those of its
-observers that are not accused themselves (in a partition the far observers are all accused; in a
-mesh of three, of which two die, nobody else is left) and all that accuse it.
+An alert is one observer's word about its subject. Who observes an accused member and hears it says
+so (vouches). The voters on a member are those of its observers that accuse it or vouch for it, and
+at first also those that have not spoken yet and are not accused themselves; after `vote` seconds
+silence is no vote, for whoever is silent may be dead, or on the far side of a cut.
 
 - suspect: a majority of the voters accuses. Visible to the user, moves nothing.
 - failed, at once: two voters (or the only one) were refused a connection: nobody listens there.
@@ -25,6 +26,10 @@ HEARD, SILENT, REFUSED = 0, 1, 2
 REPLACED = 3
 RECENT = 30.0
 """An alert counts if its observer was one this long ago: rings differ while views differ."""
+VOUCHED = 15.0
+"""So long somebody's word that it hears a member counts; it is said again while others accuse."""
+MOST_WORDS = 32
+"""Words kept of one case; there are seldom more than the observers of two views."""
 
 
 @dataclass(slots=True)
@@ -32,8 +37,12 @@ class Case:
     """What is said against one member."""
 
     alerts: dict[bytes, wire.Alert] = field(default_factory=dict)
+    heard_at: dict[bytes, float] = field(default_factory=dict)
+    """When each whose last word is that it hears the member said so."""
+    since: float = 0.0
+    """When the first of the alerts that stand came."""
     floor: int = 0
-    """Alerts of lower incarnations are void."""
+    """Accusations of lower incarnations are void."""
     refuted: list[float] = field(default_factory=list)
     suspect: bool = False
 
@@ -68,6 +77,7 @@ class Verdicts:
 
     def hear(self, alert: wire.Alert) -> bool:
         """Take in an observer's word; True if it was news."""
+        settings = self.context.settings
         row = self.table.rows.get(alert.subject)
         if row is None or row.status != ALIVE:
             return row is None
@@ -81,7 +91,18 @@ class Verdicts:
         known = case.alerts.get(alert.observer)
         if known is not None and known.number >= alert.number:
             return False
+        if known is None and len(case.alerts) >= MOST_WORDS:
+            self.context.counts["alerts_refused"] += 1
+            return False
+        accused = any(word.kind != HEARD for word in case.alerts.values())
         case.alerts[alert.observer] = alert
+        if alert.kind == HEARD:
+            case.heard_at[alert.observer] = self.context.now
+        else:
+            case.heard_at.pop(alert.observer, None)
+            if not accused:
+                case.since = self.context.now
+                self.context.timers.set(("vote", alert.subject), case.since + settings.vote)
         accused = any(word.kind != HEARD for word in case.alerts.values())
         if accused != (alert.subject in self.accused):
             (self.accused.add if accused else self.accused.discard)(alert.subject)
@@ -109,7 +130,7 @@ class Verdicts:
         case.alerts = {
             observer: alert
             for observer, alert in case.alerts.items()
-            if alert.incarnation >= case.floor
+            if alert.incarnation >= case.floor or alert.kind == HEARD
         }
         if not any(word.kind != HEARD for word in case.alerts.values()):
             self.accused.discard(uid)
@@ -120,24 +141,51 @@ class Verdicts:
         self.cases.pop(uid, None)
         self.accused.discard(uid)
         self.context.timers.cancel(("hold", uid))
+        self.context.timers.cancel(("vote", uid))
+
+    def stalled(self, seconds: float) -> None:
+        """This process stood still: words that it has not read yet are no silence."""
+        for case in self.cases.values():
+            case.since += seconds
+        for kind in "hold", "vote":
+            self.context.timers.delay(kind, seconds)
+
+    def reap(self) -> None:
+        """Forget the cases in which nobody accuses anybody any more."""
+        for uid in self.cases.keys() - self.accused:
+            if self.cases[uid].since < self.context.now - RECENT:
+                self.close(uid)
 
     def accusers(self, uid: bytes) -> dict[bytes, int]:
         """Who accuses `uid` with right, and of what kind."""
         case = self.cases.get(uid)
         if case is None:
             return {}
-        now = self.context.now
         return {
             observer: alert.kind
             for observer, alert in case.alerts.items()
             if alert.kind != HEARD
             and alert.incarnation >= case.floor
-            and self.table.alive(observer)
-            and (
-                observer in self.rings.observers(uid)
-                or any(until > now and observer in old.observers(uid) for until, old in self._past)
-            )
+            and self._observes(observer, uid)
         }
+
+    def _observes(self, observer: bytes, uid: bytes) -> bool:
+        now = self.context.now
+        return self.table.alive(observer) and (
+            observer in self.rings.observers(uid)
+            or any(until > now and observer in old.observers(uid) for until, old in self._past)
+        )
+
+    def _voters(self, uid: bytes, case: Case, accusers: dict[bytes, int]) -> set[bytes]:
+        now = self.context.now
+        voters = {
+            observer
+            for observer, at in case.heard_at.items()
+            if at > now - VOUCHED and self._observes(observer, uid)
+        }
+        if now < case.since + self.context.settings.vote:
+            voters.update(set(self.rings.observers(uid)) - self.accused)
+        return voters | accusers.keys()
 
     def evaluate(self, uid: bytes) -> None:
         """Apply the rules to one member."""
@@ -147,9 +195,10 @@ class Verdicts:
             self.close(uid)
             return
         accusers = self.accusers(uid)
-        voters = (set(self.rings.observers(uid)) - self.accused) | accusers.keys()
+        voters = self._voters(uid, case, accusers)
         refused = sum(kind == REFUSED for kind in accusers.values())
-        if accusers and refused >= min(2, len(voters)):
+        living = set(self.rings.observers(uid)) - self.accused | accusers.keys()
+        if accusers and refused >= min(2, len(living)):
             self.on_dead(uid, REFUSED)
             return
         suspect = bool(accusers) and len(accusers) >= majority(len(voters))
@@ -162,8 +211,6 @@ class Verdicts:
             case.suspect = False
             self.context.timers.cancel(("hold", uid))
             self.on_cleared(uid)
-        if not accusers and not case.refuted and not case.alerts:
-            self.close(uid)
 
     def hold_over(self, uid: bytes) -> None:
         """The hold of a suspect has ended."""

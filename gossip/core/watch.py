@@ -231,11 +231,25 @@ class Watch:
         subject = self.subjects.get(uid)
         if subject is None or uid == self.context.uid:
             return
+        settings = self.context.settings
+        self.context.timers.set_earlier(("vouch", uid), self.context.now + settings.vouch)
         if subject.missing:
             self._miss(uid, subject, SILENT)
         elif self.context.timers.due(("probe", uid)) is None:
-            subject.heard = min(subject.heard, self.context.now - self.context.settings.period)
+            subject.heard = min(subject.heard, self.context.now - settings.period)
             self.probe(uid)
+
+    def vouch(self, uid: bytes) -> None:
+        """Say that I hear a subject that others still accuse."""
+        subject = self.subjects.get(uid)
+        if subject is None or not self.accused_by_other(uid):
+            return
+        settings = self.context.settings
+        hears = subject.heard + settings.period + settings.grace > self.context.now
+        if hears and not subject.missing:
+            self._say(uid, HEARD)
+        again = settings.vouch_again if hears else settings.vouch
+        self.context.timers.set(("vouch", uid), self.context.now + again)
 
     # --- telling
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from meshcache.gossip import wire
 from meshcache.gossip.core.events import MemberFailed, MemberJoined, MemberSuspect, State
 from tests.gossip.meshes import agreed, all_see, events, mesh, others, state
 
@@ -174,6 +175,50 @@ def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
     network.faults.cuts.remove(cut)
     healed = network.now
     assert network.run_until(agreed(processes), healed + 5)
+
+
+@pytest.mark.parametrize("small", [1, 2, 5])
+def test_the_small_side_of_a_cut_comes_to_see_itself_alone(small: int) -> None:
+    network, processes = mesh(20)
+    side = {process.address for process in processes[:small]}
+    cut = lambda source, target: (source in side) != (target in side)  # noqa: E731
+    network.faults.cuts.append(cut)
+    assert network.run_until(agreed(processes[small:]), network.now + 10)
+    assert network.run_until(agreed(processes[:small]), network.now + 60)
+
+
+def test_what_a_lost_member_believed_of_the_others_fails_none_of_them_when_it_comes_back() -> None:
+    network, processes = mesh(20)
+    alone, rest = processes[7], others(processes, processes[7])
+    cut = lambda source, target: (source == alone.address) != (target == alone.address)  # noqa: E731
+    network.faults.cuts.append(cut)
+    assert network.run_until(agreed([alone]), network.now + 90)
+    network.faults.cuts.remove(cut)
+    assert network.run_until(agreed(processes), network.now + 5)
+    network.run(5)
+    failed = {
+        event.member.name
+        for process in rest
+        for event in events(process, MemberFailed)
+        if isinstance(event, MemberFailed)
+    }
+    assert failed == {alone.name}
+
+
+def test_a_death_that_nobody_here_saw_is_believed_only_when_the_member_does_not_deny_it() -> None:
+    network, processes = mesh(12)
+    liar, victim, rest = processes[0], processes[5], others(processes, processes[5])
+    lie = wire.Dead(victim.uid, victim.node.members.me.incarnation, 1)
+    network.act(liar, lambda now: liar.node.spread.publish(lie))
+    network.run(5)
+    assert agreed(processes)()
+    assert victim.node.members.me.incarnation > 0
+    assert not any(events(process, MemberFailed) for process in rest)
+    network.switch_off(victim)
+    lie = wire.Dead(victim.uid, victim.node.members.me.incarnation, 1)
+    network.act(liar, lambda now: liar.node.spread.publish(lie))
+    far = others(rest, liar)
+    assert network.run_until(all_see(far, victim, State.FAILED), network.now + 2)
 
 
 def test_one_member_cut_off_alone_finds_back_in_five_seconds() -> None:

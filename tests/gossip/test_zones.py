@@ -56,7 +56,7 @@ def test_two_zones_that_lose_each_other_only_fail_nobody_while_a_third_reaches_b
     story = """
     cut n0..n7 from n8..n15 as between
     wait 60s
-    expect all agree within 0s
+    expect all agree within 1s
     expect nobody failed
     """
     Scenario(THREE + story, seed=seed).run()
