@@ -18,7 +18,8 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from blake3 import blake3
@@ -52,13 +53,40 @@ class Token(msgspec.Struct, frozen=True):
     """Seconds since 1970."""
 
 
-class Keys:
-    """The keys for HTTP, derived from the mesh key. Makes proofs; `Verifier` checks them."""
+class HttpKey(NamedTuple):
+    """What one mesh key gives for HTTP: a key for each use."""
 
-    def __init__(self, mesh_key: bytes) -> None:
-        self.request = _derive("meshcache 2026 http request", mesh_key)
-        self.answer = _derive("meshcache 2026 http answer", mesh_key)
-        self.token = _derive("meshcache 2026 dataset token", mesh_key)
+    request: bytes
+    answer: bytes
+    token: bytes
+
+
+class Proof(NamedTuple):
+    """A request's proof that was found good."""
+
+    nonce: str
+    key: HttpKey
+    """The key that it was made with, and that the answer is to be proven with."""
+
+
+class Keys:
+    """The keys for HTTP, derived from the mesh keys. Makes proofs; `Verifier` checks them.
+
+    Of several mesh keys the first is in use: proofs and tokens are made with it. What was made with
+    any of them is accepted, so that a key can be changed while members speak to each other.
+    """
+
+    def __init__(self, *mesh_keys: bytes) -> None:
+        self.change(mesh_keys)
+
+    def change(self, mesh_keys: Sequence[bytes]) -> None:
+        """Take these mesh keys from now on, the one in use first."""
+        self.all = tuple(map(_http_key, mesh_keys))
+
+    @property
+    def in_use(self) -> HttpKey:
+        """The key that proofs and tokens are made with."""
+        return self.all[0]
 
     def sign(
         self, method: str, target: str, range_header: str, body: bytes, now: float, nonce: str
@@ -77,13 +105,20 @@ class Keys:
         time = str(int(now))
         if not re.fullmatch(r"[0-9a-f]{32}", nonce):
             raise InvalidInput(f"{nonce!r} is not a nonce: 32 hex digits")
-        mac = _request_mac(self.request, method, target, range_header, body, time, nonce)
+        mac = _request_mac(self.in_use.request, method, target, range_header, body, time, nonce)
         return f"{SCHEME} time={time}, nonce={nonce}, mac={mac}"
 
     def prove_answer(
-        self, nonce: str, status: int, headers: Mapping[str, str], body: bytes | None
+        self,
+        nonce: str,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        key: HttpKey | None = None,
     ) -> str:
-        """The `Meshcache-Proof` header of an answer to the request with this nonce.
+        """The `Meshcache-Proof` header of an answer to the request with this nonce, made with
+        `key`: that of the request's proof, for who asks may hold no other yet.
 
         With `body` the proof covers all of it. With None (a stream) it covers the headers that say
         what is coming: Content-Length, Content-Range, ETag and Meshcache-Checksums, against which
@@ -91,7 +126,7 @@ class Keys:
         """
         scope = "head" if body is None else "body"
         digest = _answer_digest(scope, headers, body)
-        return f"scope={scope}, mac={self.answer_proof(nonce, status, digest)}"
+        return f"scope={scope}, mac={_answer_mac(key or self.in_use, nonce, status, digest)}"
 
     def check_answer(
         self,
@@ -110,17 +145,16 @@ class Keys:
         if match is None or (match[1] == "head") != (body is None):
             raise ProofInvalid("the answer has no proof of the mesh key: another program answers")
         digest = _answer_digest(match[1], headers, body)
-        if not hmac.compare_digest(match[2], self.answer_proof(nonce, status, digest)):
+        if not any(
+            hmac.compare_digest(match[2], _answer_mac(key, nonce, status, digest))
+            for key in self.all
+        ):
             raise ProofInvalid("the answer's proof is wrong: that agent has another mesh key")
-
-    def answer_proof(self, nonce: str, status: int, digest: str) -> str:
-        """64 hex digits that tie an answer's status and digest to the request's nonce."""
-        return _mac(self.answer, "\n".join((nonce, str(status), digest)).encode())
 
     def mint_token(self, dataset: str, expires: float) -> str:
         """A bearer for reading `dataset` until `expires` (seconds since 1970)."""
         payload = msgspec.json.encode(Token(dataset, int(expires)))
-        mac = hmac.digest(self.token, payload, "sha256")
+        mac = hmac.digest(self.in_use.token, payload, "sha256")
         return f"mct1.{_b64(payload)}.{_b64(mac)}"
 
     def check_token(self, token: str, method: str, dataset: str, now: float) -> Token:
@@ -134,8 +168,12 @@ class Keys:
         if match is None:
             raise ProofInvalid("the bearer is not a dataset token: make one by `meshcache token`")
         payload, mac = _unb64(match[1]), _unb64(match[2])
-        if not hmac.compare_digest(mac, hmac.digest(self.token, payload, "sha256")):
-            raise ProofInvalid("the dataset token was not made with this mesh's key")
+        good = (hmac.digest(key.token, payload, "sha256") for key in self.all)
+        if not any(hmac.compare_digest(mac, one) for one in good):
+            raise ProofInvalid(
+                "the dataset token was not made with this mesh's key: make one anew if the key was "
+                "changed"
+            )
         try:
             content = msgspec.json.decode(payload, type=Token)
         except msgspec.MsgspecError as error:  # one made by a later version
@@ -177,8 +215,8 @@ class Verifier:
 
     def check(
         self, method: str, target: str, range_header: str, body: bytes, authorization: str | None
-    ) -> str:
-        """Check a request's Authorization header against what was asked; gives its nonce.
+    ) -> Proof:
+        """Check a request's Authorization header against what was asked.
 
         Raises:
             ProofInvalid: none, not made with this mesh's key or for this request, made too long
@@ -190,13 +228,15 @@ class Verifier:
         if match is None:
             raise ProofInvalid("the Authorization header is no proof of the mesh key")
         time, nonce, mac = match.groups()
-        if not hmac.compare_digest(
-            mac, _request_mac(self._keys.request, method, target, range_header, body, time, nonce)
-        ):
+        for key in self._keys.all:
+            good = _request_mac(key.request, method, target, range_header, body, time, nonce)
+            if hmac.compare_digest(mac, good):
+                break
+        else:
             raise ProofInvalid("the request was not proven with this mesh's key")
         self._check_time(int(time), method)
         self._remember(int(time), nonce)
-        return nonce
+        return Proof(nonce, key)
 
     def _check_time(self, time: int, method: str) -> None:
         now = self._now()
@@ -247,6 +287,19 @@ def bearer(authorization: str | None) -> str | None:
 
 def _derive(context: str, key: bytes) -> bytes:
     return blake3(key, derive_key_context=context).digest()
+
+
+def _http_key(mesh_key: bytes) -> HttpKey:
+    return HttpKey(
+        request=_derive("meshcache 2026 http request", mesh_key),
+        answer=_derive("meshcache 2026 http answer", mesh_key),
+        token=_derive("meshcache 2026 dataset token", mesh_key),
+    )
+
+
+def _answer_mac(key: HttpKey, nonce: str, status: int, digest: str) -> str:
+    """64 hex digits that tie an answer's status and digest to the request's nonce."""
+    return _mac(key.answer, "\n".join((nonce, str(status), digest)).encode())
 
 
 def _mac(key: bytes, message: bytes) -> str:

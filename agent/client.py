@@ -117,6 +117,24 @@ class AgentClient:
         """What the agent says of itself: addresses, store, reads, mounts."""
         return await self._object("GET", "/v1/status")
 
+    # --- the mesh keys --------------------------------------------------------------------------
+
+    async def keys(self) -> dict[str, Any]:
+        """Each key of the mesh with how many members hold and use it."""
+        return await self._object("GET", "/v1/keys")
+
+    async def install_key(self, key: str) -> dict[str, Any]:
+        """Have all members accept another key: ``{id, done, failed}``."""
+        return await self._object("POST", "/v1/keys", {"key": key})
+
+    async def use_key(self, key_id: str) -> dict[str, Any]:
+        """Have all members use an installed key."""
+        return await self._object("POST", f"/v1/keys/{_quoted(key_id)}/use")
+
+    async def remove_key(self, key_id: str) -> dict[str, Any]:
+        """Have all members forget a key that none uses."""
+        return await self._object("DELETE", f"/v1/keys/{_quoted(key_id)}")
+
     # --- datasets ---------------------------------------------------------------------------
 
     async def datasets(self) -> list[dict[str, Any]]:

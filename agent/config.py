@@ -26,7 +26,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from meshcache.agent import meshkey
 from meshcache.agent.address import GOSSIP_PORT, HTTP_PORT, HostPort, outgoing_host
 from meshcache.agent.paths import default_cache_dir, default_socket
 from meshcache.errors import InvalidInput
@@ -189,7 +188,9 @@ class AgentConfig(BaseSettings):
     mesh_key_file: FilePath | None = _field(
         None,
         "The file with the mesh key: 32 random bytes or more, as hex, base64 or plain. Whoever "
-        "has it is a member. Made by `meshcache keys generate`.",
+        "has it is a member. Made by `meshcache keys generate`. Text may have several keys, one a "
+        "line: the first is used, the others are accepted while the key is changed "
+        "([how](cli.md#changing-the-mesh-key)).",
         unit="FILE",
         shown="a key of its own, kept in the cache folder",
     )
@@ -205,6 +206,12 @@ class AgentConfig(BaseSettings):
         "`cache` keeps blocks for the mesh; `guest` reads and owns nothing, for pods that live "
         "shortly. Where no `cache` member is, guests own among themselves.",
         unit="cache|guest",
+    )
+    gossip_profile: Literal["lan", "wan", "local"] = _field(
+        "lan",
+        "How patient gossip is, the same for all members. `lan` is for one data center; `wan`, for "
+        "members far apart, takes twice as long to hold one for dead; `local` is for one machine.",
+        unit="lan|wan|local",
     )
     zone: Annotated[str, _reading(lambda text: _name(text) if text else text)] = _field(
         "",
@@ -309,14 +316,3 @@ class AgentConfig(BaseSettings):
         if not bound.everywhere:
             return bound
         return HostPort(outgoing_host(self.join[0] if self.join else None), bound.port)
-
-    def mesh_key(self, warn: Callable[[str], None]) -> bytes:
-        """The key, from its file or the one of its own, made if need be.
-
-        Raises:
-            InvalidInput: the file is missing or holds no key.
-            StoreUnusable: the cache folder cannot be written.
-        """
-        if self.mesh_key_file is None:
-            return meshkey.own(self.cache_dir)
-        return meshkey.load(self.mesh_key_file, warn)

@@ -19,14 +19,15 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from meshcache import __version__
 from meshcache.agent.address import HostPort
 from meshcache.agent.api import build_app
 from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import DATASETS, HEADS, Catalog
 from meshcache.agent.config import AgentConfig
+from meshcache.agent.keyfile import KeyFile
 from meshcache.agent.loads import Loads
-from meshcache.agent.mesh import MeshView, tags_of
+from meshcache.agent.membership import Membership
+from meshcache.agent.mesh import MeshView
 from meshcache.agent.mounts import Mounts
 from meshcache.agent.node import Node
 from meshcache.agent.origins import Origins
@@ -34,16 +35,8 @@ from meshcache.agent.peers import PeerClient
 from meshcache.agent.records import Records
 from meshcache.agent.snapshots import SnapshotOrigin, Snapshots, snapshot_block
 from meshcache.budget import Budget, memory_limit
-from meshcache.errors import EnvironmentUnfit, InvalidInput
-from meshcache.gossip import (
-    AddressUnusable,
-    DescriptorsTooFew,
-    Event,
-    Gossip,
-    GossipConfig,
-    GossipError,
-    MapChanged,
-)
+from meshcache.errors import EnvironmentUnfit
+from meshcache.gossip import Event, MapChanged
 from meshcache.origin import Origin
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader
@@ -60,9 +53,6 @@ END_WITHIN = 4.5
 END_AT_ALL_EVENTS = 4.9
 """Seconds after which an end that is held up is cut short: a thread in a file system that hangs
 can be neither cancelled nor waited for. Nothing is lost; the store stands a kill -9."""
-
-JOIN_WITHIN = 3.0
-"""Seconds that the ready line waits for the mesh that was to be joined."""
 
 SNAPSHOT_KEEPERS = 3
 """Members, by rank, that fetch a new snapshot before anybody asks: it outlives its lister."""
@@ -124,7 +114,7 @@ def _ready_line(node: Node) -> str:
     alive = sum(peer.state == "alive" for peer in node.mesh.peers())
     mesh = f"a mesh of {alive}" if alive > 1 else "a mesh of one"
     if node.config.join and alive == 1:
-        mesh += " (no seed answers yet; still trying)"
+        mesh += f" ({node.membership.trouble}; still trying)"
     return (
         f"meshcache agent {node.name} is ready: http {node.address}, gossip "
         f"{node.gossip.me.address}, socket {node.config.socket}, "
@@ -141,7 +131,8 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     _raise_descriptor_limit()
     store = await asyncio.to_thread(_open_store, config)
     stack.callback(store.close)
-    key = config.mesh_key(lambda line: log.warning(line))
+    key_file = KeyFile(config.mesh_key_file, config.cache_dir, lambda line: log.warning(line))
+    mesh_keys = await asyncio.to_thread(key_file.load)
     listening = _listen(config.listen)
     stack.callback(listening.close)
     bound = HostPort(config.listen.host, listening.getsockname()[1])
@@ -151,13 +142,15 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         on_error=lambda name, error: log.error("task failed", task=name, exc_info=error)
     )
     stack.push_async_callback(tasks.close)
-    keys = Keys(key)
+    keys = Keys(*mesh_keys)
     client = PeerClient(keys)
     await client.start()
     stack.push_async_callback(client.close)
 
-    gossip = await _start_gossip(config, key, store, address)
-    stack.push_async_callback(gossip.close)
+    membership = Membership(config, mesh_keys, keys, key_file, store, address)
+    stack.push_async_callback(membership.close)
+    await membership.start()
+    gossip = membership.gossip
     records = Records(gossip, config.cache_dir / "records", tasks)
     records.load()
 
@@ -184,6 +177,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         keys=keys,
         verifier=Verifier(keys, time.time),
         store=store,
+        membership=membership,
         gossip=gossip,
         mesh=mesh,
         client=client,
@@ -201,38 +195,9 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.callback(_remove_socket, config.socket)
     await stack.enter_async_context(_serving(build_app(node, trusted=True), control))
     if config.join:
-        await _joined(gossip)
+        await membership.joined()
     mesh.rebuild()
     return node
-
-
-async def _start_gossip(config: AgentConfig, key: bytes, store: Store, address: str) -> Gossip:
-    """A started gossip; what is wrong with its settings is the user's to read."""
-    try:
-        gossip = Gossip(_gossip_config(config, key, store, address))
-        await gossip.start()
-    except AddressUnusable as error:
-        raise EnvironmentUnfit(f"{error}: give another address by --gossip HOST:PORT") from error
-    except DescriptorsTooFew as error:
-        raise EnvironmentUnfit(str(error)) from error
-    except GossipError as error:
-        raise InvalidInput(str(error)) from error
-    return gossip
-
-
-async def _joined(gossip: Gossip) -> None:
-    """Wait until another member is seen, but not for long: the mesh may be yet to come."""
-    seen = asyncio.Event()
-    unsubscribe = gossip.subscribe(lambda event: seen.set())
-    try:
-        async with asyncio.timeout(JOIN_WITHIN):
-            while len(gossip.members()) < 2:
-                await seen.wait()
-                seen.clear()
-    except TimeoutError:
-        log.warning("no seed answers yet; still trying")
-    finally:
-        unsubscribe()
 
 
 class _Parts:
@@ -287,27 +252,6 @@ class _Watcher:
 
 def _open_store(config: AgentConfig) -> Store:
     return Store.open(config.cache_dir, config.cache_size)
-
-
-def _gossip_config(config: AgentConfig, key: bytes, store: Store, address: str) -> GossipConfig:
-    advertise = HostPort.parse(address).host
-    return GossipConfig(
-        name=config.name,
-        bind=(config.gossip.host, config.gossip.port),
-        advertise=(advertise, 0) if config.gossip.everywhere else None,
-        seeds=[str(seed) for seed in config.join],
-        key=key,
-        role="full",
-        tags=tags_of(
-            store_id=store.store_id,
-            address=address,
-            role=config.role,
-            zone=config.zone,
-            capacity=store.quota,
-            created=store.created,
-            version=__version__,
-        ),
-    )
 
 
 def _raise_descriptor_limit() -> None:

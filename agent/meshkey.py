@@ -1,8 +1,10 @@
 """The mesh key: at least 32 random bytes in a file, which make an agent a member of the mesh.
 
-The file holds it as hex or base64 in its first line, as `meshcache keys generate` writes it, or as
-plain bytes. Text that is neither hex nor base64 is refused: a pass phrase can be guessed by whoever
-has recorded one request, and a mistyped key would quietly make a mesh of one.
+The file holds it as hex or base64, as `meshcache keys generate` writes it, or as plain bytes. Text
+may have several keys, one a line: the first is in use, the others are accepted while the key is
+changed; lines that begin with # are comments. Text that is neither hex nor base64 is refused: a
+pass phrase can be guessed by whoever has recorded one request, and a mistyped key would quietly
+make a mesh of one.
 """
 
 import base64
@@ -34,8 +36,10 @@ def generate() -> str:
     return secrets.token_hex(KEY_SIZE)
 
 
-def load(path: Path, warn: Callable[[str], None]) -> bytes:
-    """The key in a file. `warn` gets one line when others on this machine can read it.
+def load(path: Path, warn: Callable[[str], object]) -> list[bytes]:
+    """The keys in a file, the one in use first.
+
+    `warn` gets one line when others on this machine can read it.
 
     Raises:
         InvalidInput: no such file, or one that holds no key.
@@ -49,22 +53,28 @@ def load(path: Path, warn: Callable[[str], None]) -> bytes:
     if len(content) > _LARGEST_FILE:
         raise InvalidInput(f"mesh key file {path}: too large to be a key")
     try:
-        key = parse(content)
+        keys = parse(content)
     except InvalidInput as error:
         raise InvalidInput(f"mesh key file {path}: {error}") from None
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
         warn(f"mesh key file {path} can be read by everyone on this machine: chmod o-r {path}")
-    return key
+    return keys
 
 
-def parse(content: bytes) -> bytes:
-    """The key in a file's content.
+def parse(content: bytes) -> list[bytes]:
+    """The keys in a file's content, the one in use first.
 
     Raises:
-        InvalidInput: it holds no key.
+        InvalidInput: it holds no key, or something else beside.
     """
-    text = all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in content)
-    key = _decode(content.split(b"\n", 1)[0].strip()) if text else content
+    if not all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in content):
+        return [_checked(content)]
+    lines = [line.strip() for line in content.split(b"\n")]
+    keys = [_checked(_decode(line)) for line in lines if line and not line.startswith(b"#")]
+    return keys or [_checked(b"")]
+
+
+def _checked(key: bytes | None) -> bytes:
     if key is None:
         raise InvalidInput(
             "neither hex nor base64: make one by `meshcache keys generate` (the same for all)"
@@ -76,12 +86,11 @@ def parse(content: bytes) -> bytes:
     return key
 
 
-def own(folder: Path) -> bytes:
-    """The key of an agent without a mesh, made at its first start and kept in the cache folder.
+def own(folder: Path) -> Path:
+    """The key file of an agent without a mesh, made at its first start in the cache folder.
 
     Raises:
         StoreUnusable: the folder cannot be made or written.
-        InvalidInput: the file is there, but holds no key.
     """
     path = folder / OWN_KEY
     try:
@@ -92,7 +101,7 @@ def own(folder: Path) -> bytes:
         pass  # another agent was faster; which of the two may have the folder, its lock will say
     except OSError as error:
         raise StoreUnusable(f"cache folder {folder}: {error.strerror}") from error
-    return load(path, lambda warning: None)
+    return path
 
 
 def write(path: Path, key: str) -> None:
@@ -110,6 +119,31 @@ def write(path: Path, key: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.link(draft, path)  # unlike a rename, this never replaces
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def replace(path: Path, content: str) -> None:
+    """Write a file anew, whole or not at all. One that was there keeps its mode and owner, a new
+    one is its owner's alone.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = path.resolve()  # a link stays one
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            with contextlib.suppress(FileNotFoundError):
+                before = path.stat()
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()

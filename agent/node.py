@@ -11,6 +11,7 @@ from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import Catalog
 from meshcache.agent.config import AgentConfig
 from meshcache.agent.loads import Loads
+from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
 from meshcache.agent.mounts import Mounts
 from meshcache.agent.peers import PeerClient
@@ -53,6 +54,7 @@ class Node:
     keys: Keys
     verifier: Verifier
     store: Store
+    membership: Membership
     gossip: Gossip
     mesh: MeshView
     client: PeerClient

@@ -16,6 +16,7 @@ STATUSES: dict[type[MeshcacheError], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.DatasetExists: HTTPStatus.CONFLICT,
     errors.DatasetBusy: HTTPStatus.CONFLICT,
+    errors.KeyStepTooEarly: HTTPStatus.CONFLICT,
     errors.ProofInvalid: HTTPStatus.UNAUTHORIZED,
     errors.Refused: HTTPStatus.FORBIDDEN,
     errors.OriginError: HTTPStatus.BAD_GATEWAY,

@@ -41,6 +41,7 @@ class Driver:
         self._tell = tell
         self._lag = lag
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._pumping = False
         self._ended = False
         self.counts: Counter[str] = Counter()
@@ -152,7 +153,7 @@ class Driver:
         if self._ended:
             return
         if self._timer is not None:
-            self._lag.saw(self.now - self._timer.when())
+            self._lag.saw(self.now - self._due)
         self._transport.drain()
         self.node.tick(self.now)
         self.pump()
@@ -188,7 +189,8 @@ class Driver:
         if not self._ended:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(self.node.deadline, self._wake)
+            self._due = self.node.deadline
+            self._timer = self._loop.call_at(self._due, self._wake)
 
     async def _resolve(self) -> None:
         found: list[str] = []

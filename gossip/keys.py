@@ -46,6 +46,11 @@ def _pair(key: bytes, context: str) -> Pair:
     return Pair(zmq.curve_public(secret), secret)
 
 
+def key_id(mesh_key: bytes) -> str:
+    """16 hex digits that name a mesh key and do not reveal it."""
+    return blake3(mesh_key, derive_key_context=ID_CONTEXT).digest(8).hex()
+
+
 def derive(mesh_key: bytes) -> CurveKeys:
     """The CURVE keys of a mesh key.
 
@@ -54,5 +59,6 @@ def derive(mesh_key: bytes) -> CurveKeys:
     """
     if len(mesh_key) < SHORTEST:
         raise InvalidSettings(f"a mesh key has at least {SHORTEST} bytes, this has {len(mesh_key)}")
-    identity = blake3(mesh_key, derive_key_context=ID_CONTEXT).digest(8).hex()
-    return CurveKeys(identity, _pair(mesh_key, SERVER_CONTEXT), _pair(mesh_key, CLIENT_CONTEXT))
+    return CurveKeys(
+        key_id(mesh_key), _pair(mesh_key, SERVER_CONTEXT), _pair(mesh_key, CLIENT_CONTEXT)
+    )

@@ -51,6 +51,10 @@ class NotFound(CallerError):
     """Raised when a mount, a load or another named thing of an agent is not there."""
 
 
+class KeyStepTooEarly(CallerError):
+    """Raised when a step of a change of the mesh key would cut members off; nothing was changed."""
+
+
 class MountpointUnusable(CallerError):
     """Raised when a mountpoint is missing, not empty, not a directory, or mounted already."""
 

@@ -18,11 +18,12 @@ from meshcache.agent.api import (
     datasets,
     files,
     health,
+    keys,
     loads,
     members,
     work,
 )
-from meshcache.agent.auth import ANSWER_HEADER, bearer, nonce_of
+from meshcache.agent.auth import ANSWER_HEADER, Proof, bearer, nonce_of
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
 from meshcache.errors import AgentUnreachable, MeshcacheError, NotAllowed, NotFound
@@ -35,7 +36,7 @@ MAX_BODY = 1 << 20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_NONCE: web.RequestKey[str] = web.RequestKey("nonce", str)
+_PROOF: web.RequestKey[Proof] = web.RequestKey("proof", Proof)
 _BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
 
 
@@ -48,7 +49,7 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
     middlewares = [_errors] if trusted else [_errors, _proof]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[NODE] = node
-    modules = (health, members, datasets, dataset_status, files, blocks, loads, work)
+    modules = (health, members, keys, datasets, dataset_status, files, blocks, loads, work)
     for module in modules:
         app.add_routes(module.routes)
     app.on_response_prepare.append(_note_begun)
@@ -125,8 +126,8 @@ async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await handler(request)
     # An answer that refuses is proven as well, so that its reason can be trusted.
     if (nonce := nonce_of(authorization)) is not None:
-        request[_NONCE] = nonce
-    node.verifier.check(
+        request[_PROOF] = Proof(nonce, node.keys.in_use)
+    request[_PROOF] = node.verifier.check(
         request.method,
         request.raw_path,
         request.headers.get("Range", ""),
@@ -136,17 +137,18 @@ async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.method != "GET" and request.path.startswith(work.MOUNTS):
         # What is registered is unmounted when this agent ends: only its own node may say so.
         raise NotAllowed("mounts are registered over the agent's socket alone")
+    if request.method == "POST" and request.path == keys.KEYS:
+        raise NotAllowed("a key is installed over the agent's socket alone: HTTP is not encrypted")
     return await handler(request)
 
 
 async def _prove_answer(request: web.Request, response: web.StreamResponse) -> None:
-    nonce = request.get(_NONCE)
-    if nonce is None:
+    proof = request.get(_PROOF)
+    if proof is None:
         return
     body = None
     if isinstance(response, web.Response):
         body = response.body if isinstance(response.body, bytes) else b""
-    keys = request.app[NODE].keys
-    response.headers[ANSWER_HEADER] = keys.prove_answer(
-        nonce, response.status, response.headers, body
+    response.headers[ANSWER_HEADER] = request.app[NODE].keys.prove_answer(
+        proof.nonce, response.status, response.headers, body, key=proof.key
     )

@@ -68,7 +68,7 @@ class Target:
 
         if self.address is None:
             return AgentClient(socket=self.socket)
-        key = meshkey.load(self.mesh_key_file, warn) if self.mesh_key_file else None
+        key = meshkey.load(self.mesh_key_file, warn)[0] if self.mesh_key_file else None
         return AgentClient(address=self.address, mesh_key=key)
 
 

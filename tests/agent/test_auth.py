@@ -7,7 +7,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshcache.agent.auth import WINDOW, Keys, Verifier, bearer
+from meshcache.agent.auth import WINDOW, Keys, Proof, Verifier, bearer
 from meshcache.errors import InvalidInput, NotAllowed, ProofInvalid
 
 KEYS = Keys(b"k" * 32)
@@ -42,7 +42,7 @@ def test_a_proof_of_the_mesh_key_is_accepted(
     method: str, target: str, byte_range: str, body: bytes, nonce: str
 ) -> None:
     header = KEYS.sign(method, target, byte_range, body, NOW, nonce)
-    assert verifier().check(method, target, byte_range, body, header) == nonce
+    assert verifier().check(method, target, byte_range, body, header) == Proof(nonce, KEYS.in_use)
 
 
 @given(
@@ -277,7 +277,7 @@ def test_a_token_needs_no_quoting_in_a_shell_or_a_url() -> None:
 
 
 def test_a_proof_of_one_use_is_never_right_for_another() -> None:
-    assert len({KEYS.request, KEYS.answer, KEYS.token, b"k" * 32}) == 4
+    assert len({*KEYS.in_use, b"k" * 32}) == 4
 
 
 @pytest.mark.parametrize(
@@ -286,3 +286,30 @@ def test_a_proof_of_one_use_is_never_right_for_another() -> None:
 )
 def test_a_bearer_is_found_in_its_header(header: str | None, token: str | None) -> None:
     assert bearer(header) == token
+
+
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+def test_while_the_key_is_changed_each_side_accepts_what_the_other_makes() -> None:
+    """One member already uses the new key, the other does not yet."""
+    ahead, behind = Keys(NEW, OLD), Keys(OLD, NEW)
+    for asks, serves in ((ahead, behind), (behind, ahead), (Keys(OLD), ahead), (Keys(NEW), behind)):
+        header = asks.sign("GET", "/v1/members", "", b"", NOW, NONCE)
+        proof = Verifier(serves, Clock()).check("GET", "/v1/members", "", b"", header)
+        answer = serves.prove_answer(proof.nonce, 200, {}, b"body", key=proof.key)
+        asks.check_answer(answer, NONCE, 200, {}, b"body")
+        token = asks.mint_token("models", NOW + 60)
+        assert serves.check_token(token, "GET", "models", NOW).dataset == "models"
+
+
+def test_what_a_removed_key_made_is_worth_nothing() -> None:
+    keys = Keys(OLD)
+    header = keys.sign("GET", "/", "", b"", NOW, NONCE)
+    token = keys.mint_token("models", NOW + 60)
+    checks = Verifier(keys, Clock())
+    keys.change([NEW])
+    with pytest.raises(ProofInvalid, match="this mesh's key"):
+        checks.check("GET", "/", "", b"", header)
+    with pytest.raises(ProofInvalid, match="make one anew if the key was changed"):
+        keys.check_token(token, "GET", "models", NOW)

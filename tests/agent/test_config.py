@@ -212,16 +212,6 @@ def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert config.socket == Path("/home/somebody/agent.sock")
 
 
-def test_the_key_of_an_agent_without_a_mesh_stays_the_same(tmp_path: Path) -> None:
-    config = of({"cache_dir": str(tmp_path)})
-    assert config.mesh_key(print) == config.mesh_key(print)
-
-
-def test_the_mesh_key_comes_from_its_file(key_file: str) -> None:
-    key = bytes.fromhex(Path(key_file).read_text())
-    assert of({"mesh_key_file": key_file}).mesh_key(print) == key
-
-
 def test_a_user_has_a_socket_and_a_cache_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("os.getuid", lambda: 1000)

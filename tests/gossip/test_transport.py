@@ -299,5 +299,8 @@ def test_it_runs_under_uvloop_as_well() -> None:
             await b.close()
 
     work: Coroutine[Any, Any, None] = body()
+    troubles: list[object] = []
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(lambda loop, context: troubles.append(context))
         runner.run(work)
+    assert not troubles

@@ -97,7 +97,7 @@ class FakeAgent:
                     request.headers.get("Range", ""),
                     body,
                     request.headers.get("Authorization"),
-                )
+                ).nonce
             answers = self.answers.get((request.method, request.path))
             answer = (
                 NotFound(f"no route {request.path}")
