@@ -10,12 +10,14 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
 
 from meshcache.agent.origins import Origins
+from meshcache.agent.references import check_references, check_unused
 from meshcache.agent.snapshots import OpenSnapshot, Snapshots
 from meshcache.dataset import MAX_RECORD, Dataset, Head
 from meshcache.errors import (
@@ -114,18 +116,9 @@ class Catalog:
             raise DatasetExists(f"dataset {spec.name!r} exists already: delete it first")
         uid = secrets.token_hex(8)
         dataset = msgspec.structs.replace(spec, uid=uid, created=self._now())
-        record = msgspec.msgpack.encode(dataset)
-        if len(record) > MAX_RECORD:
-            raise InvalidInput(
-                f"the record of dataset {spec.name!r} takes {len(record)} bytes, and may take "
-                f"{MAX_RECORD}: give it fewer or shorter options"
-            )
-        origins = self._origins.open_unkept(dataset)
-        try:
-            head = await self._list(dataset, origins)
-        finally:
-            for origin in origins:
-                await origin.close()
+        record = _encoded(dataset)
+        check_references(dataset, self.find)
+        head = await self._list_unkept(dataset)
         try:
             self._map.put(DATASETS, spec.name, record, expect=None)
         except MapConflict as error:
@@ -140,6 +133,74 @@ class Catalog:
         log.info("dataset created", dataset=spec.name, files=head.files, bytes=head.bytes)
         return dataset
 
+    async def change(self, spec: Dataset) -> Dataset:
+        """Give a dataset another record: it keeps its uid, and its generation is raised.
+
+        What decides what is shown (mounts, options, secrets) is listed first, and nothing is
+        written unless that worked. A spec that says what the record says changes nothing.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+            InvalidInput: what cannot be, or a block size that is not the dataset's.
+            OriginError: an origin could not be listed.
+            DatasetBusy: the record was changed by somebody else meanwhile.
+        """
+        async with self._listing.setdefault(spec.name, asyncio.Lock()):
+            before = self.get(spec.name)
+            entry = self._map.get(DATASETS, spec.name)
+            if entry is None or spec.of(before) == before:
+                return before
+            if spec.block_size != before.block_size:
+                raise InvalidInput(
+                    f"dataset {spec.name!r} has a block size of {before.block_size} bytes, which "
+                    "cannot be changed: delete it and make it anew"
+                )
+            after = msgspec.structs.replace(spec.of(before), generation=before.generation + 1)
+            record = _encoded(after)
+            check_references(after, self.find)
+            head = await self._list_unkept(after) if _shown(after) != _shown(before) else None
+            try:
+                self._map.put(DATASETS, spec.name, record, expect=entry.version)
+            except MapConflict as error:
+                raise DatasetBusy(f"dataset {spec.name!r} was changed meanwhile") from error
+            except (EntryTooLarge, MapFull) as error:
+                raise InvalidInput(str(error)) from error
+            if head is not None:
+                self._publish(spec.name, head)
+        await self.forget_deleted()
+        log.info("dataset changed", dataset=spec.name, generation=after.generation)
+        return after
+
+    def check(self, spec: Dataset, lookup: Callable[[str], Dataset | None]) -> None:
+        """Let pass a record that could be made or changed, as far as can be told without asking
+        an origin. Reads files of secrets: call it in a thread.
+
+        Args:
+            spec: the record.
+            lookup: gives the record of a dataset that may be an origin of it.
+
+        Raises:
+            InvalidInput: it could not be.
+        """
+        _encoded(spec)
+        check_references(spec, lookup)
+        self._origins.check(spec)
+
+    def find(self, name: str) -> Dataset | None:
+        """A dataset's record; None if there is none of that name."""
+        try:
+            return self.get(name)
+        except DatasetNotFound:
+            return None
+
+    async def _list_unkept(self, dataset: Dataset) -> Head:
+        origins = self._origins.open_unkept(dataset)
+        try:
+            return await self._list(dataset, origins)
+        finally:
+            for origin in origins:
+                await origin.close()
+
     def _publish(self, name: str, head: Head) -> None:
         try:
             self._map.put(HEADS, name, msgspec.msgpack.encode(head))
@@ -152,14 +213,15 @@ class Catalog:
         Raises:
             DatasetNotFound: there is no such dataset.
             OriginError: an origin could not be listed; the old head stays.
-            DatasetBusy: the dataset was replaced meanwhile.
+            DatasetBusy: the dataset was changed meanwhile.
         """
         self.get(name)
         async with self._listing.setdefault(name, asyncio.Lock()):
             dataset = self.get(name)
             head = await self._list(dataset, self._origins.of(dataset))
-            if self.get(name).uid != dataset.uid:
-                raise DatasetBusy(f"dataset {name!r} was replaced while it was listed")
+            there = self.get(name)
+            if (there.uid, there.generation) != (dataset.uid, dataset.generation):
+                raise DatasetBusy(f"dataset {name!r} was changed while it was listed")
             self._publish(name, head)
             log.info("dataset listed", dataset=name, files=head.files, snapshot=head.snapshot[:12])
             return head
@@ -169,8 +231,10 @@ class Catalog:
 
         Raises:
             DatasetNotFound: there is no such dataset.
+            DatasetBusy: it is the origin of another one.
         """
         self.get(name)
+        check_unused(name, self.all())
         self._map.delete(HEADS, name)
         self._map.delete(DATASETS, name)
         await self.forget_deleted()
@@ -241,6 +305,22 @@ class Catalog:
             pass  # whoever needs it meets the error, and may list anew
         except MeshcacheError as error:
             log.warning("snapshot not fetched", dataset=name, error=str(error))
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    record = msgspec.msgpack.encode(dataset)
+    if len(record) > MAX_RECORD:
+        raise InvalidInput(
+            f"the record of dataset {dataset.name!r} takes {len(record)} bytes, and may take "
+            f"{MAX_RECORD}: give it fewer or shorter options"
+        )
+    return record
+
+
+def _shown(dataset: Dataset) -> tuple[Any, ...]:
+    """What of a record decides what is shown, and whether the origins can be read."""
+    mounts = [msgspec.structs.replace(mount, name="") for mount in dataset.mounts]
+    return mounts, dataset.options, dataset.secret_options
 
 
 def _tell_skipped(dataset: str, skipped: Skipped) -> None:

@@ -7,7 +7,7 @@ that the agent named, or `AgentUnreachable` with the socket or address that was 
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -148,6 +148,14 @@ class AgentClient:
     async def create_dataset(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Create one; the origin is listed first, and its errors come back here."""
         return await self._object("POST", "/v1/datasets", record, silence=_LISTING_TIMEOUT)
+
+    async def apply(
+        self, datasets: Sequence[Mapping[str, Any]], *, dry_run: bool = False
+    ) -> list[dict[str, Any]]:
+        """Make or change datasets; says for each what was done: ``{name, result, message}``."""
+        wish = {"datasets": datasets, "dry_run": dry_run}
+        answer = await self._ask("POST", "/v1/apply", wish, silence=_LISTING_TIMEOUT)
+        return self._as(list[dict[str, Any]], answer)
 
     async def delete_dataset(self, name: str) -> None:
         """Forget a dataset. Nothing at the origin is touched."""

@@ -233,7 +233,8 @@ class AgentConfig(BaseSettings):
     )
     secret_root: Paths = _field(
         list,
-        "A folder that `file:` secret references of datasets may name files in; repeatable. "
+        "A folder that `file:` secret references of datasets may name files in, and that "
+        "`secret:NAME/KEY` is looked for in; repeatable. "
         "A dataset's creator writes those references, so they must not reach the whole node.",
         unit="FOLDER",
         shown="anywhere while on loopback, nowhere beyond",
@@ -250,6 +251,13 @@ class AgentConfig(BaseSettings):
         "A folder that file:// origins may name folders in; repeatable.",
         unit="FOLDER",
         shown="anywhere while on loopback, nowhere beyond",
+    )
+    pvc_root: FilePath | None = _field(
+        None,
+        "The folder that has a folder for each claim that pvc:// origins may name: pvc://data/x is "
+        "the folder data/x in it.",
+        unit="FOLDER",
+        shown="none: no pvc:// origins",
     )
     log_level: Literal["debug", "info", "warning", "error"] = _field(
         "info",

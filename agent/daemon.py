@@ -157,10 +157,18 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     mesh = MeshView(gossip, store.store_id, client)
     budget = Budget(max(_MIN_BUDGET, int(memory_limit() * _MEMORY_SHARE)))
     secrets = SecretSource(
-        roots=config.secret_roots, env=config.secret_envs, file_roots=config.file_roots
+        roots=config.secret_roots,
+        env=config.secret_envs,
+        file_roots=config.file_roots,
+        pvc_root=config.pvc_root,
     )
     parts = _Parts(mesh)
-    origins = Origins(secrets, lambda name: parts.catalog.get(name), parts.snapshot_origin)
+    origins = Origins(
+        secrets,
+        lambda name: parts.catalog.get(name),
+        parts.snapshot_origin,
+        lambda name: parts.catalog.open(name),
+    )
     stack.push_async_callback(origins.close)
     reader = Reader(store, mesh, origins.for_block, budget)
     prefetcher = Prefetcher(reader)

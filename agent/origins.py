@@ -1,11 +1,21 @@
 """The origins of the datasets this node knows, opened when first read."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from contextlib import asynccontextmanager, suppress
 
+from meshcache.agent.dataset_origin import DatasetOrigin
+from meshcache.agent.references import check_references
+from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.block import FileVersion
 from meshcache.dataset import Dataset, Mount
-from meshcache.errors import OriginNotFound, OriginUnreachable
+from meshcache.errors import DatasetNotFound, OriginNotFound, OriginUnreachable
 from meshcache.origin import Listed, Origin
 from meshcache.origin.open import open_origin
 from meshcache.reader import SNAPSHOT_ORIGIN, Wanted
@@ -21,11 +31,14 @@ class Origins:
         secrets: SecretSource,
         dataset_of: Callable[[str], Dataset],
         snapshot_origin: Callable[[str], Origin],
+        open_dataset: Callable[[str], Awaitable[tuple[Dataset, OpenSnapshot]]],
     ) -> None:
-        """`dataset_of` gives the record of a name; `snapshot_origin` what reads its snapshots."""
+        """`dataset_of` gives the record of a name, `snapshot_origin` what reads its snapshots,
+        `open_dataset` the snapshot that it shows."""
         self._secrets = secrets
         self._dataset_of = dataset_of
         self._snapshot_origin = snapshot_origin
+        self._open_dataset = open_dataset
         self._open: dict[tuple[str, int], list[Origin]] = {}
 
     def of(self, dataset: Dataset) -> list[Origin]:
@@ -44,7 +57,21 @@ class Origins:
             self._secrets.check_file_origin(mount.url)
         return [Draining(self._open_mount(dataset, mount)) for mount in dataset.mounts]
 
+    def check(self, dataset: Dataset) -> None:
+        """Let pass a dataset whose URLs, options and references this node takes. Reads the files
+        of the secrets: call it in a thread.
+
+        Raises:
+            InvalidInput: one of them is wrong on this node.
+        """
+        self.open_unkept(dataset)  # nothing of them is started before the first use
+        for mount in dataset.mounts:
+            for reference in (dataset.secret_options | mount.secret_options).values():
+                self._secrets.resolve(reference)
+
     def _open_mount(self, dataset: Dataset, mount: Mount) -> Origin:
+        if mount.reference is not None:
+            return DatasetOrigin(*mount.reference, self._open_listing)
         references = dataset.secret_options | mount.secret_options
 
         def resolve() -> dict[str, str]:
@@ -52,7 +79,8 @@ class Origins:
                 option: self._secrets.resolve(reference) for option, reference in references.items()
             }
 
-        return open_origin(mount, dataset.options | mount.options, resolve)
+        options = dataset.options | mount.options
+        return open_origin(mount, options, resolve, pvc_root=self._secrets.pvc_root)
 
     def for_block(self, wanted: Wanted) -> Origin:
         """The origin that a block can be read from.
@@ -65,10 +93,34 @@ class Origins:
         if identity == SNAPSHOT_ORIGIN:
             return self._snapshot_origin(wanted.dataset)
         key = wanted.block.file.key
-        for origin in self.of(self._dataset_of(wanted.dataset)):
-            if origin.identity == identity and origin.covers(key):
-                return origin
+        for dataset in self._with_references(wanted.dataset):
+            for origin in self.of(dataset):
+                if origin.identity == identity and origin.covers(key):
+                    return origin
         raise OriginNotFound(f"dataset {wanted.dataset!r} has no origin {identity} with {key!r}")
+
+    def _with_references(self, name: str) -> Iterator[Dataset]:
+        """The dataset, and those that are its origins, and theirs."""
+        seen = {name: self._dataset_of(name)}
+        names = [name]
+        for each in names:  # grows meanwhile
+            yield seen[each]
+            for other in seen[each].references():
+                if other not in seen:
+                    with suppress(DatasetNotFound):
+                        seen[other] = self._dataset_of(other)
+                        names.append(other)
+
+    async def _open_listing(self, name: str) -> tuple[Dataset, OpenSnapshot]:
+        # Two members may have closed a circle at one moment: nobody waits in it.
+        check_references(self._dataset_of(name), self._known)
+        return await self._open_dataset(name)
+
+    def _known(self, name: str) -> Dataset | None:
+        try:
+            return self._dataset_of(name)
+        except DatasetNotFound:
+            return None
 
     async def retain(self, datasets: Iterable[Dataset]) -> None:
         """Close the origins of all datasets but these, in these generations."""

@@ -28,7 +28,8 @@ class Mount(msgspec.Struct, frozen=True):
     """One origin of a dataset, and where in the dataset's tree it stands."""
 
     url: str
-    """``s3://bucket/prefix``, ``oss://...``, ``https://host/path`` or ``file:///directory``."""
+    """``s3://bucket/prefix``, ``oss://...``, ``https://host/path``, ``file:///directory``,
+    ``pvc://claim/path`` or ``dataset://name/path``."""
     path: str = "/"
     """The directory of the dataset that shows it: absolute, ``/`` for the dataset's root."""
     options: dict[str, str] = {}
@@ -37,6 +38,15 @@ class Mount(msgspec.Struct, frozen=True):
     """References for this origin alone; they win over the dataset's."""
     name: str = ""
     """What the user calls the mount. It means nothing to meshcache."""
+
+    @property
+    def reference(self) -> tuple[str, str] | None:
+        """Of ``dataset://NAME/PATH``, name and path; None for any other origin."""
+        scheme, _, rest = self.url.partition("://")
+        if scheme.lower() != "dataset":
+            return None
+        name, _, path = rest.partition("/")
+        return name, path
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -95,6 +105,20 @@ class Dataset(msgspec.Struct, frozen=True):
         if (self.policy == "ttl") != (self.ttl > 0):
             raise InvalidInput("the policy ttl needs a ttl over 0, and no other policy has one")
         check_block_size(self.block_size)
+        for name in self.references():
+            if not _NAME.fullmatch(name):
+                raise InvalidInput(f"dataset://{name} names no dataset: write dataset://NAME/PATH")
+
+    def of(self, record: "Dataset") -> "Dataset":
+        """What this says, as the dataset of that record: with its uid, age and generation."""
+        return msgspec.structs.replace(
+            self, uid=record.uid, created=record.created, generation=record.generation
+        )
+
+    def references(self) -> list[str]:
+        """The names of the datasets that are its origins."""
+        found = (mount.reference for mount in self.mounts)
+        return list(dict.fromkeys(reference[0] for reference in found if reference))
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from meshcache.agent.api import (
+    apply,
     blocks,
     dataset_status,
     datasets,
@@ -49,7 +50,7 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
     middlewares = [_errors] if trusted else [_errors, _proof]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[NODE] = node
-    modules = (health, members, keys, datasets, dataset_status, files, blocks, loads, work)
+    modules = (health, members, keys, datasets, dataset_status, apply, files, blocks, loads, work)
     for module in modules:
         app.add_routes(module.routes)
     app.on_response_prepare.append(_note_begun)

@@ -30,6 +30,14 @@ class NewDataset(msgspec.Struct, forbid_unknown_fields=True):
     refresh_every: float = 0.0
     namespaces: tuple[str, ...] = ()
 
+    def record(self) -> Dataset:
+        """The dataset that is wished for.
+
+        Raises:
+            InvalidInput: it cannot be.
+        """
+        return Dataset(**{field: getattr(self, field) for field in self.__struct_fields__})
+
 
 @routes.get("/v1/datasets")
 async def all_datasets(request: web.Request) -> web.Response:
@@ -44,7 +52,7 @@ async def create(request: web.Request) -> web.Response:
     """Make a dataset; its origins are listed before anything is kept."""
     node = request.app[NODE]
     new = await body(request, NewDataset)
-    dataset = await node.catalog.create(Dataset(**msgspec.structs.asdict(new)))
+    dataset = await node.catalog.create(new.record())
     return json(await status_of(node, dataset), status=201)
 
 

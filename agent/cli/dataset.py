@@ -10,6 +10,7 @@ import typer
 from meshcache.agent.cli.output import Column, Format, FormatOption, print_list, print_one
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.errors import InvalidInput
+from meshcache.secrets import is_reference
 from meshcache.units import format_age, format_size, parse_size
 
 app = typer.Typer(
@@ -96,7 +97,8 @@ def create(
         str | None,
         typer.Argument(
             metavar="URL",
-            help="Where the data is: s3://BUCKET/PREFIX, oss://..., https://..., file:///...",
+            help="Where the data is: s3://BUCKET/PREFIX, oss://..., gs://..., https://..., "
+            "file:///..., pvc://..., dataset://...",
         ),
     ] = None,
     mount: Annotated[
@@ -107,15 +109,16 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="For the origin: endpoint, region, addressing=path|virtual, anonymous=true.",
+            help="For the origin: endpoint, region, addressing=path|virtual, anonymous=true, "
+            "list=true.",
         ),
     ] = None,
     secret_option: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=REF",
-            help="access_key, secret_key or session_token, as file:PATH or env:NAME, which every "
-            "node resolves for itself.",
+            help="access_key, secret_key or session_token, as file:PATH, env:NAME or "
+            "secret:NAME/KEY, which every node resolves for itself.",
         ),
     ] = None,
     block_size: Annotated[
@@ -225,11 +228,11 @@ def _once(flag: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 def _secrets(pairs: list[tuple[str, str]]) -> dict[str, str]:
     for key, reference in pairs:
-        if not reference.startswith(("file:", "env:")):
+        if not is_reference(reference):
             # The value is not repeated: it may be the secret itself.
             raise InvalidInput(
                 f"--secret-option {key} takes where the secret is, never the secret: write "
-                f"{key}=file:PATH or {key}=env:NAME"
+                f"{key}=file:PATH, {key}=env:NAME or {key}=secret:NAME/KEY"
             )
     return _once("--secret-option", [(key, _absolute(ref)) for key, ref in pairs])
 

@@ -1,4 +1,5 @@
-"""Origins in the file system of the nodes: ``file:///directory``, or one file.
+"""Origins in the file system of the nodes: ``file:///directory``, or one file; and
+``pvc://claim/directory``, a folder below the place where a node has its volumes.
 
 Every node that reads must see the same files there (a shared file system); a node that sees others
 gets `ObjectChanged`, never wrong bytes. A version is told by modification time, size and inode: a
@@ -11,6 +12,7 @@ and links that lead out of the root are not followed, and nothing is listed for 
 
 import asyncio
 import os
+import re
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +40,8 @@ from meshcache.units import MIB
 
 T = TypeVar("T")
 
+_CLAIM = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
 _CHUNK = MIB
 _THREADS = 8
 _BATCH = 1000
@@ -61,6 +65,18 @@ def folder_of(url: str) -> str:
     return "/" + os.path.normpath(path).lstrip("/")
 
 
+def claim_of(url: str) -> str:
+    """``/claim/directory``: what a ``pvc://`` URL names below a node's folder of claims.
+
+    Raises:
+        InvalidInput: it names no claim.
+    """
+    claim, _, path = url.partition("://")[2].partition("/")
+    if not _CLAIM.fullmatch(claim):
+        raise InvalidInput(f"{url!r} names no claim: write it like pvc://claim/models")
+    return f"/{claim}{folder_of(f'file:///{path}')}".rstrip("/")
+
+
 class FileOrigin:
     """A directory, or one file. Implements `Origin`.
 
@@ -68,17 +84,31 @@ class FileOrigin:
     file system that hangs holds up this origin alone.
     """
 
-    identity = "file://"
-    """The same for all: keys are absolute paths, so nested mounts share their blocks."""
+    def __init__(
+        self,
+        url: str,
+        folder: str,
+        *,
+        base: str = "",
+        within: str | None = None,
+        identity: str = "file://",
+    ) -> None:
+        """Nothing is read before the first use.
 
-    def __init__(self, url: str) -> None:
-        """Read the URL; the disk is not touched before the first use.
-
-        Raises:
-            InvalidInput: the URL is no path of this machine.
+        Args:
+            url: for messages.
+            folder: the root: absolute, counted from `base`.
+            base: a folder of this node. Keys are paths from there, so that they are the same on
+                nodes that have it elsewhere, and nested mounts share their blocks.
+            within: a folder, counted from `base`, that no link may lead out of; the root itself
+                may be a link within it. None: the root.
+            identity: the same for all origins whose keys mean the same.
         """
+        self.identity = identity
         self._url = url
-        self._root = folder_of(url)
+        self._base = base
+        self._root = folder
+        self._within = base + (folder if within is None else within)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="file-origin")
 
     def covers(self, key: str) -> bool:
@@ -93,14 +123,16 @@ class FileOrigin:
                 yield item
 
     def _walk(self) -> Iterator[Listed]:
-        root = Path(self._root)
+        root = Path(self._base + self._root)
+        if not is_beneath(os.path.realpath(root), os.path.realpath(self._within)):
+            raise OriginDenied(f"{self._url}: a link leads out of it")
         if not root.is_dir():
             alone = root.stat()
             if not stat.S_ISREG(alone.st_mode):
                 raise OSError(f"{root} is not a regular file")
-            yield self._listed(self._root, root.name, alone)
+            yield self._listed(str(root), root.name, alone)
             return
-        real_root = os.path.realpath(self._root)
+        real_root = os.path.realpath(root)
         folders = [""]
         while folders:
             folder = folders.pop()
@@ -118,7 +150,8 @@ class FileOrigin:
                     elif (state := _state_of(entry, real_root)) is not None:
                         yield self._listed(entry.path, path, state)
 
-    def _listed(self, key: str, path: str, state: os.stat_result) -> Listed:
+    def _listed(self, place: str, path: str, state: os.stat_result) -> Listed:
+        key = place[len(self._base) :]
         return Listed(
             key=key, path=path, size=state.st_size, mtime_ns=state.st_mtime_ns, tag=_tag(state)
         )
@@ -134,7 +167,7 @@ class FileOrigin:
     def _chunk(self, file: FileVersion, offset: int, left: int) -> bytes:
         """Up to 1 MiB, of this version: its state is compared before and after."""
         try:
-            descriptor = open_beneath(file.key, [self._root])
+            descriptor = open_beneath(self._base + file.key, [self._within])
         except Outside:
             raise NotAllowed(f"{self._url}: {file.key!r} leads out of it") from None
         except FileNotFoundError as error:

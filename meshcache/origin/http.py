@@ -1,13 +1,15 @@
-"""Origins on the web: one file, or a directory page and what lies below it.
+"""Origins on the web: one file, a directory page and what lies below it, or a list of files.
 
-A URL that ends in ``/`` is a directory page and is followed downwards; any other is one file. The
+A URL that ends in ``/`` is a directory page and is followed downwards; any other is one file, or,
+with the option ``list=true``, a text file that names files of the same server, a URL or a path from
+where the list is on each line; empty lines and those that begin with ``#`` name none. The
 version is the strong ETag, else Last-Modified (whole seconds: a second change within one is not
 noticed if the size stays) with the size. A server without ranges works, but then each block is read
 from the file's beginning.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -26,10 +28,14 @@ from meshcache.origin.attempts import Transient
 from meshcache.origin.base import Listed
 from meshcache.origin.http_answers import Version, conditions, refusal, version_of
 from meshcache.origin.http_client import CONNECTIONS, Answer, HttpClient
+from meshcache.origin.http_lists import files_of
 from meshcache.origin.http_pages import entries
+from meshcache.origin.options import truth
 from meshcache.origin.ranges import check_content_range
 from meshcache.origin.sink import Sink
 from meshcache.units import MIB
+
+OPTIONS = frozenset({"list"})
 
 MAX_DEPTH = 32
 MAX_FILES = 1_000_000
@@ -41,15 +47,18 @@ _HEADS = 16
 
 
 class HttpOrigin:
-    """A file or a directory page on a web server. Implements `Origin`."""
+    """A file, a directory page or a list on a web server. Implements `Origin`."""
 
-    def __init__(self, url: str) -> None:
-        """Read the URL; nothing is connected before the first use.
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        """Read the URL and options; nothing is connected before the first use.
 
         Raises:
-            InvalidInput: the URL cannot be, or holds credentials.
+            InvalidInput: the URL cannot be, or holds credentials; or an option cannot be.
         """
         self._root = _parse(url)
+        self._is_list = truth(options, "list")
+        if self._is_list and _is_folder(self._root):
+            raise InvalidInput(f"{_shown(self._root)} is a directory page: list=true is for a file")
         self._client = HttpClient(_shown(self._root))
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
@@ -59,7 +68,9 @@ class HttpOrigin:
         return str(self._root.origin())
 
     def covers(self, key: str) -> bool:
-        """Whether the mount shows this path."""
+        """Whether the mount shows this path. A list may name any of its server."""
+        if self._is_list:
+            return key.startswith("/")
         if not _is_folder(self._root):
             return key == self._root.raw_path_qs
         parts = unquote(key).split("/")
@@ -78,14 +89,22 @@ class HttpOrigin:
             OriginNotFound: there is nothing at the URL.
             OriginUnversioned: the server gives neither ETag nor Last-Modified.
         """
-        if not _is_folder(self._root):
+        if self._is_list:
+            listing = self._named()
+        elif _is_folder(self._root):
+            listing = self._walk()
+        else:
             yield await self._head(self._root, self._root.name or "index.html")
             return
-        async with aclosing(self._walk()) as pages:
+        async with aclosing(listing) as pages:
             async for files in pages:
                 for start in range(0, len(files), 16 * _HEADS):
                     for listed in await self._heads(files[start : start + 16 * _HEADS]):
                         yield listed
+
+    async def _named(self) -> AsyncGenerator["tuple[URL, ...]"]:
+        """The files that the list names."""
+        yield tuple(files_of(await self._text(self._root), self._root, _shown(self._root)))
 
     async def _walk(self) -> AsyncGenerator["tuple[URL, ...]"]:
         """The files of each directory page, the root's first."""
@@ -105,24 +124,28 @@ class HttpOrigin:
             yield files
 
     async def _entries(self, folder: URL) -> "Iterable[URL]":
-        where = _shown(folder)
+        return entries(await self._text(folder, "html"), folder)
 
-        async def page() -> "Iterable[URL]":
-            async with self._client.ask("GET", folder) as answer:
+    async def _text(self, url: URL, kind: str = "") -> str:
+        """A page or a list, whose Content-Type has that word."""
+        where = _shown(url)
+
+        async def body() -> str:
+            async with self._client.ask("GET", url) as answer:
                 if answer.status != HTTPStatus.OK:
                     raise refusal(where, answer.status)
-                if answer.url != folder:
+                if answer.url != url:
                     raise OriginFailed(f"{where} leads to {_shown(answer.url)}: use that URL")
-                if "html" not in answer.headers.get("Content-Type", ""):
+                if kind not in answer.headers.get("Content-Type", ""):
                     raise OriginFailed(f"{where} is no directory page")
                 data = bytearray()
                 while chunk := await answer.chunk():
                     data += chunk
                     if len(data) > MAX_PAGE:
-                        raise OriginFailed(f"{where}: the directory page is larger than 64MiB")
-                return entries(data.decode("utf-8", "replace"), folder)
+                        raise OriginFailed(f"{where}: it is larger than 64MiB")
+                return data.decode("utf-8", "replace")
 
-        return await self._client.attempts(page)
+        return await self._client.attempts(body)
 
     async def _heads(self, files: "Iterable[URL]") -> "Iterable[Listed]":
         limit = asyncio.Semaphore(_HEADS)
@@ -132,6 +155,8 @@ class HttpOrigin:
                 try:
                     return await self._head(url, self._path_of(url))
                 except OriginNotFound:  # on the page, but not there: gone, or a link to nowhere
+                    if self._is_list:
+                        raise
                     return None
 
         try:
@@ -142,7 +167,10 @@ class HttpOrigin:
         return [listed for task in tasks if (listed := task.result()) is not None]
 
     def _path_of(self, url: URL) -> str:
-        return unquote(url.raw_path[len(self._root.raw_path) :], errors="surrogateescape")
+        """Below the page, or where the list is; the whole path if it is elsewhere."""
+        folder = self._root.raw_path.rpartition("/")[0] + "/"
+        path = url.raw_path.removeprefix(folder).removeprefix("/")
+        return unquote(path, errors="surrogateescape")
 
     async def _head(self, url: URL, path: str) -> Listed:
         version = await self._client.attempts(lambda: self._version(url))

@@ -1,28 +1,40 @@
 """From a mount's URL to the origin that reads it."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from meshcache.dataset import Mount
 from meshcache.errors import InvalidInput
-from meshcache.origin import s3_place
+from meshcache.origin import http, s3_client, s3_place
 from meshcache.origin.base import Origin
-from meshcache.origin.file import FileOrigin
+from meshcache.origin.file import FileOrigin, claim_of, folder_of
 from meshcache.origin.http import HttpOrigin
 from meshcache.origin.s3 import S3Origin
 
-OPTIONS = s3_place.OPTIONS
+OPTIONS = s3_place.OPTIONS | http.OPTIONS
 """All options of all kinds of origins. A dataset has one set for all its mounts, so an origin lets
 pass those of the others."""
 
+SECRETS = s3_client.SECRETS
+"""All secret options."""
+
+SCHEMES = ("s3", *sorted(s3_place.FLAVOURS.keys() - {"s3"}), "https", "http", "file", "pvc")
+
 
 def open_origin(
-    mount: Mount, options: Mapping[str, str], secrets: Callable[[], Mapping[str, str]]
+    mount: Mount,
+    options: Mapping[str, str],
+    secrets: Callable[[], Mapping[str, str]],
+    *,
+    pvc_root: Path | None = None,
 ) -> Origin:
     """The origin of a mount. Nothing is connected, read or resolved before the first use.
 
     Args:
         mount: of it, the URL.
-        options: of the dataset: endpoint, region, addressing=path|virtual, anonymous=true|false.
+        options: of the dataset and the mount: endpoint, region, addressing=path|virtual,
+            anonymous=true|false, list=true|false.
+        pvc_root: the folder that the claims of ``pvc://`` origins are folders of.
         secrets: gives the secret options' values (access_key, secret_key, session_token); called
             in a thread, at first use and again when the origin refuses the credentials.
 
@@ -34,11 +46,20 @@ def open_origin(
         raise InvalidInput(f"{min(unknown)!r} is not an option of an origin: there are {known}")
     scheme = mount.url.partition(":")[0].lower()
     match scheme:
-        case "s3" | "oss":
+        case _ if scheme in s3_place.FLAVOURS:
             return S3Origin(mount.url, options, secrets)
         case "http" | "https":
-            return HttpOrigin(mount.url)
+            return HttpOrigin(mount.url, options)
         case "file":
-            return FileOrigin(mount.url)
+            return FileOrigin(mount.url, folder_of(mount.url))
+        case "pvc":
+            folder = claim_of(mount.url)
+            if pvc_root is None:
+                raise InvalidInput(f"{mount.url} needs an agent with --pvc-root")
+            claim = "/" + folder.split("/")[1]
+            return FileOrigin(
+                mount.url, folder, base=str(pvc_root), within=claim, identity="pvc://"
+            )
     # Not quoted as a whole: it may hold a password.
-    raise InvalidInput("an origin's URL begins with s3://, oss://, https://, http:// or file://")
+    known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+    raise InvalidInput(f"an origin's URL begins with {known} or dataset://")

@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import functools
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from meshcache.errors import InvalidInput, OriginDenied
+from meshcache.errors import InvalidInput, OriginDenied, OriginError
 from meshcache.origin.attempts import CONNECT, STALL
 from meshcache.origin.s3_errors import failure
 from meshcache.origin.s3_place import Place
@@ -20,6 +21,13 @@ SECRETS = frozenset({"access_key", "secret_key", "session_token"})
 
 CONNECTIONS = 32
 """To one origin from one node. A single stream of a large store gives 50 to 100 MB/s."""
+
+RECHECK = 5.0
+"""Seconds after which a client in use looks at its secrets again: an old key may be valid for long
+after it was replaced. A server that refuses the old one is believed at once (`renew`)."""
+
+_READ_SECRETS = 1.0
+"""Seconds for that; a file system that hangs must not hold up who reads with what is known."""
 
 _CHAIN = 10.0
 """Seconds for botocore to find credentials by itself. Outside a cloud the metadata service does not
@@ -34,6 +42,7 @@ class Lease:
         self.secrets = secrets
         self.users = 0
         self.retired = False
+        self.checked = time.monotonic()
 
 
 class S3Clients:
@@ -55,6 +64,8 @@ class S3Clients:
         async with self._making:
             if self._current is None:
                 self._current = await self._make(await self._resolve())
+            elif time.monotonic() - self._current.checked >= RECHECK:
+                await self._recheck(self._current)
             lease = self._current
             lease.users += 1
         try:
@@ -68,13 +79,23 @@ class S3Clients:
         async with self._making:
             if self._current is not refused:
                 return True
-            secrets = await self._resolve()
-            if secrets == refused.secrets:
-                return False
-            self._current = await self._make(secrets)
-            refused.retired = True
-            await self._close_if_done(refused)
-            return True
+            return await self._replace(refused, await self._resolve())
+
+    async def _recheck(self, lease: Lease) -> None:
+        """Replace the client if its secrets were; what cannot be read now changes nothing."""
+        lease.checked = time.monotonic()
+        with contextlib.suppress(OriginError, InvalidInput, TimeoutError):
+            async with asyncio.timeout(_READ_SECRETS):
+                secrets = await self._resolve()
+            await self._replace(lease, secrets)
+
+    async def _replace(self, old: Lease, secrets: Mapping[str, str]) -> bool:
+        if secrets == old.secrets:
+            return False
+        self._current = await self._make(secrets)
+        old.retired = True
+        await self._close_if_done(old)
+        return True
 
     async def close(self) -> None:
         """Close the pool when its last user is done. Idempotent."""

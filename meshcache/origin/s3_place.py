@@ -1,4 +1,4 @@
-"""Where an ``s3://`` or ``oss://`` mount points: pure reading of its URL and options."""
+"""Where a mount of S3 or of what speaks like it points: pure reading of its URL and options."""
 
 import re
 from collections.abc import Mapping
@@ -7,15 +7,36 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from meshcache.errors import InvalidInput
+from meshcache.origin.options import truth
 
 OPTIONS = frozenset({"endpoint", "region", "addressing", "anonymous"})
+
+
+class Flavour(msgspec.Struct, frozen=True):
+    """What a scheme stands for where the options do not say."""
+
+    endpoint: str = ""
+    """Of the service, with ``{region}`` in it if it has one for each; empty: AWS."""
+    addressing: str = "virtual"
+    region: str = ""
+    """What to sign with where the service has no regions."""
+
+
+FLAVOURS = {
+    "s3": Flavour(),
+    "oss": Flavour("https://oss-{region}.aliyuncs.com"),
+    "cos": Flavour("https://cos.{region}.myqcloud.com"),
+    "obs": Flavour("https://obs.{region}.myhuaweicloud.com"),
+    "gs": Flavour("https://storage.googleapis.com", "path", "auto"),
+    "minio": Flavour("{endpoint}", "path", "us-east-1"),
+}
+"""Scheme -> what it stands for. Any other store that speaks S3 is ``s3://`` with an endpoint."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _REGION = re.compile(r"[a-z0-9-]{2,40}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _PORTS = {"http": 80, "https": 443}
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -81,12 +102,14 @@ def parse_place(url: str, options: Mapping[str, str]) -> Place:
     region = options.get("region")
     if region is not None and not _REGION.fullmatch(region):
         raise InvalidInput(f"{region!r} is not a region: write it like us-east-1")
+    flavour = FLAVOURS[scheme]
     endpoint = options.get("endpoint")
-    if scheme == "oss" and endpoint is None:
-        if region is None:
-            raise InvalidInput(f"{url} needs the option endpoint or region, like cn-hangzhou")
-        endpoint = f"https://oss-{region.removeprefix('oss-')}.aliyuncs.com"
-    default = "virtual" if scheme == "oss" else "path" if endpoint else "auto"
+    if endpoint is None:
+        endpoint = _endpoint_of(url, scheme, flavour, region)
+    if scheme == "s3":
+        default = "path" if endpoint else "auto"
+    else:
+        default, region = flavour.addressing, region or flavour.region or None
     addressing = options.get("addressing", default)
     if addressing not in ("path", "virtual", "auto"):
         raise InvalidInput(f"the option addressing is path or virtual, not {addressing!r}")
@@ -98,8 +121,17 @@ def parse_place(url: str, options: Mapping[str, str]) -> Place:
         endpoint=_endpoint(endpoint) if endpoint is not None else None,
         region=region,
         addressing=addressing,
-        anonymous=_truth("anonymous", options.get("anonymous", "false")),
+        anonymous=truth(options, "anonymous"),
     )
+
+
+def _endpoint_of(url: str, scheme: str, flavour: Flavour, region: str | None) -> str | None:
+    if "{endpoint}" in flavour.endpoint:
+        raise InvalidInput(f"{url} needs the option endpoint, like http://minio:9000")
+    if "{region}" in flavour.endpoint and region is None:
+        raise InvalidInput(f"{url} needs the option endpoint or region, like cn-hangzhou")
+    region = (region or "").removeprefix(f"{scheme}-")
+    return flavour.endpoint.format(region=region) or None
 
 
 def _endpoint(text: str) -> str:
@@ -123,10 +155,3 @@ def _port(parts: SplitResult, text: str) -> int | None:
         return parts.port
     except ValueError:
         raise InvalidInput(f"{text!r} has a port that cannot be") from None
-
-
-def _truth(name: str, text: str) -> bool:
-    truth = _TRUTH.get(text.lower())
-    if truth is None:
-        raise InvalidInput(f"the option {name} is true or false, not {text!r}")
-    return truth

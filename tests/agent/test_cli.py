@@ -216,7 +216,7 @@ def test_a_dataset_is_created_of_all_that_was_given(agent: FakeAgent, run: Run) 
         (["x", "s3://b", "--mount", "s3://c"], "--mount 's3://c' cannot be read: write PATH=URL"),
         (["x", "s3://b", "--option", "a=1", "--option", "a=2"], "--option a is given twice"),
         (["x", "s3://b", "--block-size", "big"], "'big' is not a size"),
-        (["x", "s3://b", "--secret-option", "secret_key=hunter2"], "secret_key=file:PATH or"),
+        (["x", "s3://b", "--secret-option", "secret_key=hunter2"], "write secret_key=file:PATH"),
     ],
 )
 def test_a_dataset_that_cannot_be_is_a_usage_error_and_never_asked_for(

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from meshcache.agent.origins import Origins
+from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.dataset import Dataset, Mount
 from meshcache.errors import OriginUnreachable
 from meshcache.origin import Origin
@@ -14,6 +15,10 @@ from meshcache.secrets import SecretSource
 
 def no_snapshots(dataset: str) -> Origin:
     raise AssertionError(dataset)
+
+
+async def no_datasets(name: str) -> tuple[Dataset, OpenSnapshot]:
+    raise AssertionError(name)
 
 
 async def names(origin: Origin) -> list[str]:
@@ -28,7 +33,9 @@ async def test_the_origins_of_a_deleted_dataset_are_closed_and_the_others_are_no
         Dataset(name, (Mount(tmp_path.as_uri()),), uid=name) for name in ("kept", "deleted")
     )
     nowhere = SecretSource(roots=None, env=None, file_roots=None)
-    origins = Origins(nowhere, {"kept": kept, "deleted": deleted}.__getitem__, no_snapshots)
+    origins = Origins(
+        nowhere, {"kept": kept, "deleted": deleted}.__getitem__, no_snapshots, no_datasets
+    )
     (one,), (two,) = origins.of(kept), origins.of(deleted)
     assert (await names(one), await names(two)) == (["file"], ["file"])
     await origins.retain([kept])
@@ -46,7 +53,7 @@ async def test_a_changed_dataset_has_new_origins_and_who_reads_the_old_ones_ends
     before = Dataset("data", (Mount(tmp_path.as_uri()),), uid="1")
     after = msgspec.structs.replace(before, generation=2)
     nowhere = SecretSource(roots=None, env=None, file_roots=None)
-    origins = Origins(nowhere, {"data": after}.__getitem__, no_snapshots)
+    origins = Origins(nowhere, {"data": after}.__getitem__, no_snapshots, no_datasets)
     (old,), (new,) = origins.of(before), origins.of(after)
     under_way = old.list()
     found = [(await anext(under_way)).path]
@@ -69,7 +76,7 @@ def test_options_of_a_mount_win_over_those_of_its_dataset() -> None:
         options={"endpoint": "http://here"},
     )
     nowhere = SecretSource(roots=None, env=None, file_roots=None)
-    origins = Origins(nowhere, {"data": dataset}.__getitem__, no_snapshots)
+    origins = Origins(nowhere, {"data": dataset}.__getitem__, no_snapshots, no_datasets)
     assert [origin.identity for origin in origins.of(dataset)] == [
         "s3+http://here/bucket",
         "s3+http://there/bucket",

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meshcache.block import FileVersion
+from meshcache.dataset import Mount
 from meshcache.errors import (
     InvalidInput,
     NotAllowed,
@@ -17,6 +18,8 @@ from meshcache.errors import (
     OriginError,
     OriginNotFound,
 )
+from meshcache.origin import Origin
+from meshcache.origin.open import open_origin
 from meshcache.units import MIB
 from tests.support.origins import bytes_of, listing, origin_at, version_of
 
@@ -170,3 +173,59 @@ async def test_a_url_that_is_no_local_path_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput):
         async with origin_at(url):
             pass
+
+
+# --- claims -------------------------------------------------------------------------------------
+
+
+def claim(url: str, root: Path) -> Origin:
+    return open_origin(Mount(url), {}, dict, pvc_root=root)
+
+
+async def test_a_claim_is_a_folder_wherever_a_node_has_its_claims(tmp_path: Path) -> None:
+    (tmp_path / "one/models/v1").mkdir(parents=True)
+    (tmp_path / "one/models/v1/a").write_bytes(b"bytes")
+    (tmp_path / "one/models/b").write_bytes(b"b")
+    (tmp_path / "two").symlink_to("one")
+    one, other = (
+        claim("pvc://models", tmp_path / "one"),
+        claim("pvc://models/v1/", tmp_path / "two"),
+    )
+    found = await listing(one)
+    assert {path: listed.key for path, listed in found.items()} == {
+        "v1/a": "/models/v1/a",
+        "b": "/models/b",
+    }
+    assert one.identity == other.identity == "pvc://"
+    version = version_of(one, found["v1/a"])
+    assert version == version_of(other, (await listing(other))["a"])
+    assert await bytes_of(other, version) == b"bytes"
+    with pytest.raises(NotAllowed):
+        await bytes_of(other, version_of(one, found["b"]))
+    await one.close()
+    await other.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["pvc://", "pvc:///x", "pvc://..", "pvc://../x", "pvc://A_b/x", "pvc://a/?x", "pvc:a"]
+)
+def test_what_names_no_claim_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput):
+        claim(url, tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../other", "%2e%2e/other", "v1/../../other", "out"])
+async def test_nothing_leads_from_one_claim_to_another(path: str, tmp_path: Path) -> None:
+    for name in ("models/v1", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "other/file").write_bytes(b"x")
+    (tmp_path / "models/out").symlink_to(tmp_path / "other")
+    origin = claim(f"pvc://models/{path}", tmp_path)
+    with pytest.raises(OriginDenied if path == "out" else OriginNotFound):
+        await listing(origin)
+    state = (tmp_path / "other/file").stat()
+    tag = f"{state.st_mtime_ns:x}-{state.st_size:x}-{state.st_ino:x}"
+    for key in (f"/models/{path}/file", "/other/file", "/models/out/file"):
+        with pytest.raises((NotAllowed, ObjectChanged)):
+            await bytes_of(origin, FileVersion("pvc://", key, tag, 1))
+    await origin.close()

@@ -285,3 +285,58 @@ async def test_a_cancelled_listing_ends(server: WebServer) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await listing(origin)
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+async def test_a_list_shows_the_files_that_its_lines_name(server: WebServer) -> None:
+    server.put("models/v1/a b.bin", b"aaa")
+    server.put("models/c.bin", b"cc")
+    server.put("other/d.bin", b"d")
+    server.put("models/unnamed", b"x")
+    lines = [
+        "# a comment",
+        "",
+        "v1/a%20b.bin",
+        " c.bin ",
+        "/other/d.bin",
+        f"{server.url}models/c.bin",
+    ]
+    server.put("models/list.txt", "\r\n".join(lines).encode())
+    async with origin_at(f"{server.url}models/list.txt", {"list": "true"}) as origin:
+        found = await listing(origin)
+        assert {path: listed.key for path, listed in found.items()} == {
+            "v1/a b.bin": "/models/v1/a%20b.bin",
+            "c.bin": "/models/c.bin",
+            "other/d.bin": "/other/d.bin",
+        }
+        for path, data in (("v1/a b.bin", b"aaa"), ("c.bin", b"cc"), ("other/d.bin", b"d")):
+            assert await bytes_of(origin, version_of(origin, found[path])) == data
+    async with origin_at(f"{server.url}models/list.txt") as origin:
+        assert (await listing(origin)).keys() == {"list.txt"}, "without the option it is a file"
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "says"),
+    [
+        ("https://elsewhere.example/x", OriginFailed, "line 2 names another server"),
+        ("file:///etc/passwd", OriginFailed, "line 2"),
+        ("http://[", OriginFailed, "line 2 is no URL"),
+        ("missing.bin", OriginNotFound, "missing.bin"),
+    ],
+)
+async def test_a_list_with_a_line_that_cannot_be_read_is_no_listing(
+    server: WebServer, line: str, error: type[Exception], says: str
+) -> None:
+    server.put("there", b"x")
+    server.put("list", f"there\n{line}\n".encode())
+    async with origin_at(f"{server.url}list", {"list": "true"}) as origin:
+        with pytest.raises(error, match=says):
+            await listing(origin)
+
+
+async def test_a_list_whose_file_is_gone_is_not_found(server: WebServer) -> None:
+    async with origin_at(f"{server.url}list", {"list": "true"}) as origin:
+        with pytest.raises(OriginNotFound):
+            await listing(origin)

@@ -28,6 +28,11 @@ def identity(url: str, **options: str) -> str:
         ("oss://bucket/x", {"region": "cn-x"}, "s3+https://oss-cn-x.aliyuncs.com/bucket"),
         ("oss://bucket/x", {"region": "oss-cn-x"}, "s3+https://oss-cn-x.aliyuncs.com/bucket"),
         ("oss://bucket", {"endpoint": "http://oss.test"}, "s3+http://oss.test/bucket"),
+        ("gs://bucket/x", {}, "s3+https://storage.googleapis.com/bucket"),
+        ("gs://bucket", {"endpoint": "http://h"}, "s3+http://h/bucket"),
+        ("cos://b-1", {"region": "ap-x"}, "s3+https://cos.ap-x.myqcloud.com/b-1"),
+        ("obs://bucket", {"region": "cn-x"}, "s3+https://obs.cn-x.myhuaweicloud.com/bucket"),
+        ("minio://bucket", {"endpoint": "http://minio:9000"}, "s3+http://minio:9000/bucket"),
         ("https://Host:443/dir/", {}, "https://host"),
         ("http://host:8080/f?x=1", {"region": "eu-west-1"}, "http://host:8080"),
         ("file:///data/models", {}, "file://"),
@@ -56,7 +61,13 @@ def test_an_identity_is_canonical(url: str, options: dict[str, str], expected: s
         ("s3://bucket", {"addressing": "sideways"}),
         ("s3://bucket", {"anonymous": "perhaps"}),
         ("s3://bucket", {"colour": "red"}),
-        ("gs://bucket", {}),
+        ("minio://bucket", {}),
+        ("cos://bucket", {}),
+        ("hdfs://name/path", {}),
+        ("pvc://claim/x", {}),
+        ("pvc://../x", {}),
+        ("https://host/dir/", {"list": "true"}),
+        ("https://host/list", {"list": "perhaps"}),
         ("bucket", {}),
         ("user:secret@host", {}),
         ("", {}),
@@ -76,6 +87,11 @@ def test_oss_is_addressed_by_host_and_other_endpoints_by_path() -> None:
     assert parse_place("oss://bucket", {"region": "cn-x"}).addressing == "virtual"
     assert parse_place("s3://bucket", {"endpoint": "http://h"}).addressing == "path"
     assert parse_place("s3://bucket", {}).addressing == "auto"
+    for url, addressing in (
+        *(("gs://bucket", "path"), ("minio://bucket", "path")),
+        *(("cos://bucket", "virtual"), ("obs://bucket", "virtual")),
+    ):
+        assert parse_place(url, {"endpoint": "http://h"}).addressing == addressing
     virtual = {"endpoint": "http://h", "addressing": "virtual"}
     assert parse_place("s3://bucket", virtual).addressing == "virtual"
 

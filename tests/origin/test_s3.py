@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from meshcache.block import FileVersion
 from meshcache.errors import (
+    InvalidInput,
     NotAllowed,
     ObjectChanged,
     OriginDenied,
@@ -21,7 +22,7 @@ from meshcache.errors import (
     OriginNotFound,
     OriginUnreachable,
 )
-from meshcache.origin import Origin
+from meshcache.origin import Origin, s3_client
 from meshcache.origin.attempts import ATTEMPTS
 from meshcache.units import MIB
 from tests.support.capped import Cap
@@ -357,6 +358,40 @@ async def test_rotated_secrets_are_read_again_when_the_old_ones_are_refused(
         current = dict(right)
         files = await asyncio.gather(*(file_in(origin) for _ in range(5)))
         assert await bytes_of(origin, files[0]) == b"bytes"
+
+
+async def test_rotated_secrets_are_used_though_the_old_ones_are_still_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[str] = []
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        heard.append(head.partition("Credential=")[2].partition("/")[0])
+        page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(page))
+        writer.write(b"Connection: close\r\n\r\n" + page)
+        await writer.drain()
+        writer.close()
+
+    current = {"access_key": "old", "secret_key": "secret"}
+
+    def resolve() -> dict[str, str]:
+        if not current:
+            raise InvalidInput("is just being replaced")
+        return current
+
+    listening = await asyncio.start_server(server, "127.0.0.1", 0)
+    options = {"endpoint": f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"}
+    async with listening, origin_at("minio://bucket", options, resolve) as origin:
+        await listing(origin)
+        current = {"access_key": "new", "secret_key": "secret"}
+        await listing(origin)
+        monkeypatch.setattr(s3_client, "RECHECK", 0.0)
+        await listing(origin)
+        current = {}
+        await listing(origin)
+    assert heard == ["old", "old", "new", "new"]
 
 
 async def test_a_public_bucket_is_read_without_keys(seaweed: Seaweed) -> None:

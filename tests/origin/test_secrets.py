@@ -150,3 +150,56 @@ def test_without_roots_no_file_is_given(tmp_path: Path) -> None:
         source.resolve(f"file:{tmp_path}/key")
     with pytest.raises(InvalidInput):
         source.check_file_origin(f"file://{tmp_path}")
+
+
+def mounted(tmp_path: Path, **keys: str) -> SecretSource:
+    """A node that has a Kubernetes Secret `s3` below its second root, as a kubelet mounts it."""
+    folder = tmp_path / "secrets/s3"
+    (folder / "..1").mkdir(parents=True)
+    (folder / "..data").symlink_to("..1")
+    for key, value in keys.items():
+        (folder / "..1" / key).write_text(value)
+        (folder / key).symlink_to(f"..data/{key}")
+    roots = [tmp_path / "none", tmp_path / "secrets"]
+    return SecretSource(roots=roots, env=[], file_roots=[])
+
+
+def test_a_secrets_key_is_found_below_the_roots(tmp_path: Path) -> None:
+    source = mounted(tmp_path, accessKey="one\n")
+    assert source.resolve("secret:s3/accessKey") == "one"
+
+
+def test_a_secret_that_the_kubelet_replaced_is_read_anew(tmp_path: Path) -> None:
+    source = mounted(tmp_path, key="one")
+    folder = tmp_path / "secrets/s3"
+    (folder / "..2").mkdir()
+    (folder / "..2/key").write_text("two")
+    (folder / "..data_tmp").symlink_to("..2")
+    (folder / "..data_tmp").rename(folder / "..data")
+    assert source.resolve("secret:s3/key") == "two"
+
+
+@pytest.mark.parametrize(
+    ("ref", "says"),
+    [
+        ("secret:s3", "write secret:NAME/KEY"),
+        ("secret:../s3/key", "write secret:NAME/KEY"),
+        ("secret:s3/..", "write secret:NAME/KEY"),
+        ("secret:s3/../key", "write secret:NAME/KEY"),
+        ("secret:/etc/passwd", "write secret:NAME/KEY"),
+        ("secret:s3/other", "no --secret-root has it"),
+        ("secret:s4/key", "no --secret-root has it"),
+        ("secret:s3/leak", "outside every --secret-root"),
+    ],
+)
+def test_what_is_no_key_of_a_mounted_secret_is_refused(ref: str, says: str, tmp_path: Path) -> None:
+    source = mounted(tmp_path, key="one")
+    (tmp_path / "outside").write_text("leaked")
+    (tmp_path / "secrets/s3/leak").symlink_to(tmp_path / "outside")
+    with pytest.raises(InvalidInput, match=says):
+        source.resolve(ref)
+
+
+def test_without_a_root_no_mounted_secret_is_looked_for() -> None:
+    with pytest.raises(InvalidInput, match="needs a --secret-root"):
+        open_source().resolve("secret:s3/key")

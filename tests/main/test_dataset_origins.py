@@ -1,0 +1,63 @@
+"""A dataset whose origin is another one, and datasets of several mounts, in a mesh of agents."""
+
+from pathlib import Path
+
+from tests.main.conftest import Origin
+from tests.support.agents import Mesh
+
+
+def test_a_dataset_of_a_dataset_shares_its_blocks_and_its_credentials(
+    mesh: Mesh, origin: Origin
+) -> None:
+    data = {key: origin.put(key, key.encode() * 1000) for key in ("base/a", "base/deep/b", "c")}
+    one, two = mesh.start("one", "two")
+    origin.create(one, "other")
+    mine = "dataset://other/base"
+    one.run("dataset", "create", "mine", "--mount", f"/shared={mine}")
+    for path, key in (("shared/a", "base/a"), ("shared/deep/b", "base/deep/b")):
+        assert one.run("cat", "other", key).stdout.encode() == data[key]
+        before = origin.cap.cap.counts.object_requests
+        for agent in (one, two):
+            assert agent.run("cat", "mine", path).stdout.encode() == data[key]
+        assert origin.cap.cap.counts.object_requests == before, "the blocks are the other's"
+    one.run("dataset", "create", "whole", "dataset://other")
+    assert two.run("cat", "whole", "c").stdout.encode() == data["c"], "by the other's credentials"
+
+
+def test_a_dataset_of_a_dataset_stays_as_it_was_listed_until_it_is_refreshed(
+    mesh: Mesh, origin: Origin
+) -> None:
+    origin.put("a", b"a")
+    (one,) = mesh.start("one")
+    origin.create(one, "other")
+    one.run("dataset", "create", "mine", "dataset://other")
+    origin.put("b", b"b")
+    one.run("dataset", "refresh", "other")
+    assert [entry["name"] for entry in one.json("ls", "mine")] == ["a"]
+    one.run("dataset", "refresh", "mine")
+    assert [entry["name"] for entry in one.json("ls", "mine")] == ["a", "b"]
+    refused = one.run("dataset", "delete", "other", check=False)
+    assert (refused.returncode, "is an origin of mine" in refused.stderr) == (1, True)
+
+
+def test_mounts_are_merged_into_one_tree_also_below_one_another(
+    mesh: Mesh, origin: Origin, tmp_path: Path
+) -> None:
+    origin.put("a", b"bucket")
+    origin.put("sub/hidden", b"bucket")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text(folder)
+    (agent,) = mesh.start("one")
+    agent.run(
+        *("dataset", "create", "data", f"s3://{origin.bucket}", *origin.flags()),
+        *("--mount", f"/sub={(tmp_path / 'one').as_uri()}"),
+        *("--mount", f"/sub/deep/er={(tmp_path / 'two').as_uri()}"),
+    )
+    shown = {
+        path: agent.run("cat", "data", path).stdout
+        for path in ("a", "sub/file", "sub/deep/er/file")
+    }
+    assert shown == {"a": "bucket", "sub/file": "one", "sub/deep/er/file": "two"}
+    (skipped,) = agent.json("dataset", "skipped", "data")
+    assert skipped == {"key": "sub/hidden", "reason": "hidden by another mount"}
