@@ -42,7 +42,8 @@ class Origin(Protocol):
         ...
 
     def list(self) -> AsyncIterator[Listed]:
-        """All objects below the origin's root, in no certain order.
+        """All objects below the origin's root, in no certain order. Of an object that comes twice
+        the later counts.
 
         Raises:
             OriginError: at the first thing that goes wrong. A listing that raised is no listing:

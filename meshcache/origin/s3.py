@@ -9,8 +9,6 @@ directories; they are not listed.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 from meshcache.block import FileVersion
@@ -28,6 +26,8 @@ from meshcache.origin.base import Listed
 from meshcache.origin.ranges import check_content_range
 from meshcache.origin.s3_client import CONNECTIONS, Lease, S3Clients
 from meshcache.origin.s3_errors import failure
+from meshcache.origin.s3_listing import OrderUnusable, Query, Walk
+from meshcache.origin.s3_pages import Page, nanoseconds, page_of
 from meshcache.origin.s3_place import Place, parse_place
 from meshcache.origin.sink import Sink
 from meshcache.units import KIB
@@ -56,6 +56,8 @@ class S3Origin:
         self._clients = S3Clients(self._place, secrets)
         # Waiting for a connection of the pool must not look like a server that stalls.
         self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._ordered = True
+        """Whether the server walks in the order of keys, as far as is known."""
 
     @property
     def identity(self) -> str:
@@ -73,12 +75,13 @@ class S3Origin:
             OriginNotFound: no such bucket, or nothing at all at the prefix.
         """
         empty = True
-        async with aclosing(self._keys()) as found:
-            async for item in found:
+        async with aclosing(self._pages()) as pages:
+            async for page in pages:
                 empty = False
-                path = self._place.path_of(item["Key"])
-                if path is not None and not (path.endswith("/") and item["Size"] == 0):
-                    yield self._listed(item, path)
+                for key, size, time, tag in zip(*page[:4], strict=True):
+                    path = self._place.path_of(key)
+                    if path is not None and not (size == 0 and path.endswith("/")):
+                        yield self._listed(key, path, size, time, tag)
         if not empty or not self._place.prefix:
             return
         alone = await self._alone()
@@ -86,28 +89,38 @@ class S3Origin:
             raise OriginNotFound(f"{self._place.shown}: there is nothing there")
         yield alone
 
-    async def _keys(self) -> AsyncGenerator[dict[str, Any]]:
-        """The pages of ListObjectsV2, up to 1000 keys each."""
-        token: str | None = None
+    async def _pages(self) -> AsyncGenerator[Page]:
         while True:
+            walk = Walk(self._page, self._place.prefix, ordered=self._ordered)
             try:
-                page = await self._ask(partial(self._page, token))
-            except ObjectChanged as error:  # a 404 without S3's words
-                raise OriginNotFound(f"{self._place.shown}: there is no such bucket") from error
-            for item in page.get("Contents", ()):
-                yield item
-            if not page.get("IsTruncated"):
+                async with aclosing(walk.pages()) as pages:
+                    async for page in pages:
+                        yield page
                 return
-            before, token = token, page.get("NextContinuationToken")
-            if not token or token == before:
-                raise OriginFailed(f"{self._place.shown}: the listing does not go on")
+            except OrderUnusable:
+                # Of a key that is listed twice the later counts.
+                self._ordered = False
 
-    async def _page(self, token: str | None, lease: Lease) -> dict[str, Any]:
-        arguments = {"Bucket": self._place.bucket, "Prefix": self._place.prefix}
-        if token is not None:
-            arguments["ContinuationToken"] = token
-        async with asyncio.timeout(STALL):
-            page: dict[str, Any] = await lease.client.list_objects_v2(**arguments)
+    async def _page(self, query: Query) -> Page:
+        arguments: dict[str, Any] = {"Bucket": self._place.bucket, "Prefix": query.prefix}
+        arguments["MaxKeys"] = query.most
+        if query.top_level:
+            arguments["Delimiter"] = "/"
+        if query.token is not None:
+            arguments["ContinuationToken"] = query.token
+        elif query.after:
+            arguments["StartAfter"] = query.after
+
+        async def ask(lease: Lease) -> Page:
+            async with asyncio.timeout(STALL):
+                return page_of(await lease.client.list_objects_v2(**arguments))
+
+        try:
+            page = await self._ask(ask)
+        except ObjectChanged as error:  # a 404 without S3's words
+            raise OriginNotFound(f"{self._place.shown}: there is no such bucket") from error
+        if page.truncated and (not page.token or page.token == query.token):
+            raise OriginFailed(f"{self._place.shown}: the listing does not go on")
         return page
 
     async def _alone(self) -> Listed | None:
@@ -127,25 +140,14 @@ class S3Origin:
             answer = await self._ask(head)
         except ObjectChanged:  # that is: not there
             return None
-        item = {
-            "Key": key,
-            "Size": answer["ContentLength"],
-            "ETag": answer.get("ETag"),
-            "LastModified": answer["LastModified"],
-        }
-        return self._listed(item, key.rpartition("/")[2])
+        size, tag = int(answer["ContentLength"]), str(answer.get("ETag") or "").strip('"')
+        time = nanoseconds(answer["LastModified"])
+        return self._listed(key, key.rpartition("/")[2], size, time, tag)
 
-    def _listed(self, item: Mapping[str, Any], path: str) -> Listed:
-        tag = str(item.get("ETag") or "").strip('"')
+    def _listed(self, key: str, path: str, size: int, time: int, tag: str) -> Listed:
         if not tag:
             raise OriginUnversioned(f"{self._place.shown}: the listing has no ETags")
-        return Listed(
-            key=item["Key"],
-            path=path,
-            size=int(item["Size"]),
-            mtime_ns=_nanoseconds(item["LastModified"]),
-            tag=tag,
-        )
+        return Listed(key, path, size, time, tag)
 
     async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
         """Fill `into` from `offset` on; see `Origin.read`."""
@@ -206,7 +208,3 @@ class S3Origin:
     async def close(self) -> None:
         """Give back the connections. Idempotent."""
         await self._clients.close()
-
-
-def _nanoseconds(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000

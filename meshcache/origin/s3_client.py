@@ -15,6 +15,7 @@ from typing import Any
 from meshcache.errors import InvalidInput, OriginDenied, OriginError
 from meshcache.origin.attempts import CONNECT, STALL
 from meshcache.origin.s3_errors import failure
+from meshcache.origin.s3_pages import EVENT, take_page
 from meshcache.origin.s3_place import Place
 
 SECRETS = frozenset({"access_key", "secret_key", "session_token"})
@@ -153,6 +154,7 @@ class S3Clients:
             ) from error
         except Exception as error:
             raise failure(self._place.shown, error) from error
+        client.meta.events.register(EVENT, take_page)
         return Lease(client, secrets)
 
 

@@ -153,20 +153,15 @@ class Layout:
             names.setdefault(entry.name, []).append(entry)
         for namesakes in names.values():
             shown = namesakes[0]
+            # Of an object that was listed twice the later listing counts.
+            keys = {self._key_as_listed(directory, e): e for e in namesakes if e.number >= 0}
             reason = "hidden by a directory of the same name"
             if shown.number >= 0:
-                shown = min(namesakes, key=lambda entry: self._rank(directory, entry))
+                shown = keys.pop(min(keys))
                 reason = "two objects at one path"
-            for entry in namesakes:
-                if entry is not shown:
-                    key = self._key_as_listed(directory, entry)
-                    self._skipped.add(key.decode("utf-8", "surrogateescape"), reason)
+            for key in keys:
+                self._skipped.add(key.decode("utf-8", "surrogateescape"), reason)
             yield shown
-
-    def _rank(self, directory: int, entry: _Entry) -> tuple[bytes, bytes, int]:
-        files = self._files
-        key = self._key_as_listed(directory, entry)
-        return key, files.tag[entry.number], files.size[entry.number]
 
     def _key_as_listed(self, directory: int, entry: _Entry) -> bytes:
         odd = self._files.odd_key.get(entry.number)
