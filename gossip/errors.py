@@ -48,3 +48,7 @@ class MapFull(GossipError):
 
 class FrameInvalid(GossipError):
     """Raised by the codec for bytes that are no frame of this mesh and version. Nothing changes."""
+
+
+class OtherVersion(FrameInvalid):
+    """Raised by the codec for a frame of a version that this program cannot read at all."""

@@ -164,7 +164,12 @@ class Incompatible:
     """A process at this address speaks no version of the protocol that this one speaks."""
 
     address: str
+    """Empty if its connection came from there and it never said where it listens."""
     detail: str
+    mine: tuple[int, int] = (0, 0)
+    """The oldest and newest version that this member speaks."""
+    theirs: tuple[int, int] | None = None
+    """The same of the other; None if not even that can be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ from meshcache.gossip.core.events import Resolve
 from meshcache.gossip.core.links import Links
 from meshcache.gossip.core.table import FAILED, Table
 
+REDIRECTS = 16
+"""Followed in one round of seeds."""
+MINE = 64
+
 
 @dataclass
 class Joining:
@@ -28,6 +32,8 @@ class Joining:
     """Addresses at which this member itself answered."""
     lost: set[bytes] = field(default_factory=set)
     """Members that failed without a refusal: they may come back."""
+    _followed: int = 0
+    """Redirects followed since the last round."""
     _delay: float = 0.0
     _welcomes: list[float] = field(default_factory=list)
 
@@ -41,6 +47,7 @@ class Joining:
         if not self.seeds:
             return
         settings = self.context.settings
+        self._followed = 0
         self.context.outputs.append(Resolve())
         if self.alone:
             self._delay = min(max(1.5 * self._delay, settings.join_retry), settings.join_retry_max)
@@ -60,6 +67,19 @@ class Joining:
         self.context.rng.shuffle(strange)
         for address in strange[: self.context.settings.join_asks]:
             self.links.dial(address)
+
+    def redirected(self, addresses: Sequence[str]) -> None:
+        """Somebody sends me on; whoever answers so for ever is not followed for ever."""
+        self._followed += 1
+        if self._followed <= REDIRECTS:
+            self.found(addresses)
+        else:
+            self.context.counts["redirects_refused"] += 1
+
+    def met_myself(self, address: str) -> None:
+        """At this address I answer myself."""
+        if address and len(self.mine) < MINE:
+            self.mine.add(address)
 
     def crowded(self) -> bool:
         """Whether so many joined here in the last second that this one is sent on."""

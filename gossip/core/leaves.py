@@ -19,6 +19,11 @@ LEASE = 5.0
 """Seconds without a word after which a leaf is gone; a leaf beats each second."""
 MOST = 512
 """Leaves that one full member serves; the next are sent on."""
+SILENT = 2.5
+"""A host that is silent for so long (it beats each second) is no longer relied upon: another is
+taken beside it, and it is dropped when the lease ends."""
+SHUNNED = 10.0
+"""A host that could not be reached is not chosen again for so long."""
 
 
 @dataclass(slots=True)
@@ -43,8 +48,9 @@ class Host:
 
     def serve(self, record: wire.Record) -> None:
         """A leaf said hello."""
-        now = self.context.now
-        self.leases[record.uid] = Lease(record, now + LEASE)
+        now, known = self.context.now, self.leases.get(record.uid)
+        if known is None or record.incarnation > known.record.incarnation:
+            self.leases[record.uid] = Lease(record, now + LEASE)
         self.context.timers.set_earlier(("leases",), now + 1.0)
 
     def heard(self, uid: bytes) -> None:
@@ -79,6 +85,8 @@ class Guest:
     record: Callable[[], wire.Record]
     hosts: dict[bytes, float] = field(default_factory=dict)
     """Uid -> when it was last heard, or chosen."""
+    _shunned: dict[bytes, float] = field(default_factory=dict)
+    """Uid -> until when it is not chosen."""
 
     def heard(self, uid: bytes) -> None:
         """A frame came from a host."""
@@ -94,8 +102,9 @@ class Guest:
                 del self.hosts[uid]
                 for link in list(self.links.by_peer.get(uid, ())):
                     self.links.close(link, UNNEEDED)
-        if len(self.hosts) < HOSTS:
-            self._choose()
+        good = sum(heard + SILENT > now for heard in self.hosts.values())
+        if good < HOSTS and len(self.hosts) < 2 * HOSTS:
+            self._choose(HOSTS - good)
         self.links.want(self.hosts)
         for uid in self.hosts:
             found = self.links.of(uid)
@@ -104,17 +113,33 @@ class Guest:
             else:
                 self.links.urge(uid)
 
-    def _choose(self) -> None:
-        living = sorted(self.table.living - self.hosts.keys())
+    def _choose(self, count: int) -> None:
+        now = self.context.now
+        self._shunned = {uid: until for uid, until in self._shunned.items() if until > now}
+        living = sorted(self.table.living - self.hosts.keys() - self._shunned.keys())
+        wanted = len(self.hosts) + count
         zone = self.record().tags.get("zone")
         near = [uid for uid in living if self.table.rows[uid].record.tags.get("zone") == zone]
         for group in ([uid for uid in near if uid in self.links.by_peer], near, living):
             chosen = [uid for uid in group if uid not in self.hosts]
             self.context.rng.shuffle(chosen)
-            for uid in chosen[: HOSTS - len(self.hosts)]:
-                self.hosts[uid] = self.context.now
+            for uid in chosen[: wanted - len(self.hosts)]:
+                self.hosts[uid] = now
 
     def lost(self, link: Link) -> None:
         """A host's link was closed: the host is tried again, or another is."""
         if link.peer in self.hosts:
             self.context.timers.set_earlier(("guest",), self.context.now + 0.1)
+
+    def unreachable(self, uid: bytes) -> None:
+        """A member could not be dialled: if it is a host, another is chosen at once."""
+        if self.hosts.pop(uid, None) is not None:
+            self._shunned[uid] = self.context.now + SHUNNED
+            self.context.timers.set_earlier(("guest",), self.context.now)
+
+    def reintroduce(self, hello: Callable[[Link], None]) -> None:
+        """My record changed: the hosts are all that keep it."""
+        for uid in self.hosts:
+            link = self.links.of(uid)
+            if link is not None:
+                hello(link)

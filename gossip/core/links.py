@@ -34,6 +34,10 @@ class Link:
     """Whom frames are meant for: who said hello, if it is not (yet) accepted as a peer."""
     keep_until: float = 0.0
     """Not closed before this even if nobody wants it."""
+    version: int = 0
+    """The protocol that both ends speak, since the hello."""
+    features: int = 0
+    """What both ends can do beyond it (bits, `wire.FEATURES`)."""
     round_trip: float | None = None
     """The last that was measured, seconds."""
 
@@ -154,12 +158,14 @@ class Links:
 
     # --- closing
 
-    def close(self, link: Link, code: int, text: str = "") -> None:
+    def close(
+        self, link: Link, code: int, text: str = "", *, speaks: tuple[int, int] | None = None
+    ) -> None:
         """Say goodbye; close the link if it was dialled here, else let the other side do it."""
         if link.number not in self.by_number:
             return
         if link.to != wire.NOBODY:
-            self.send(link, wire.Goaway(code, text))
+            self.send(link, wire.Goaway(code, text, speaks))
         if link.dialled:
             self.context.outputs.append(Close(link.number))
             self._remove(link)

@@ -7,6 +7,7 @@ here they are joined: what a rumour changes, what the user is told, and when I m
 from collections.abc import Callable
 
 from meshcache.gossip import wire
+from meshcache.gossip.core.arbiters import Arbiters
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import (
     Event,
@@ -63,6 +64,13 @@ class Membership:
             context,
             links,
             self._accused_by_other,
+            Arbiters(
+                context,
+                links,
+                lambda uid: uid in self.verdicts.accused,
+                lambda uid: self.watch.last_heard(uid),
+                lambda link: self.watch.ask(link),
+            ),
             lambda uid: self.table.rows[uid].incarnation,
             self._publish_alert,
         )

@@ -9,17 +9,18 @@ itself (inputs that waited meanwhile are to be given before `tick`).
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any as Whatever
 
+import msgspec
+
 from meshcache.gossip import wire
-from meshcache.gossip.core import links as link_codes
 from meshcache.gossip.core.context import Context, Dice
 from meshcache.gossip.core.events import (
     Event,
-    Incompatible,
     MapChanged,
     Output,
     Standing,
     Why,
 )
+from meshcache.gossip.core.greeting import Greeting
 from meshcache.gossip.core.happenings import Happenings
 from meshcache.gossip.core.joining import Joining
 from meshcache.gossip.core.leaves import Guest, Host
@@ -31,9 +32,7 @@ from meshcache.gossip.core.statemap import Any as AnyVersion
 from meshcache.gossip.core.statemap import StateMap, Version
 from meshcache.gossip.core.sync import Sync
 from meshcache.gossip.core.table import LEAF
-from meshcache.gossip.errors import FrameInvalid, TagsTooLarge
-
-SETTLED = 0.2
+from meshcache.gossip.errors import FrameInvalid, OtherVersion, TagsTooLarge
 
 
 class Node:
@@ -49,11 +48,15 @@ class Node:
         wall_ms: int,
         settings: Settings = LAN,
         seeds: bool = False,
+        speaks: tuple[int, int] = wire.SPEAKS,
+        features: int = wire.FEATURES,
     ) -> None:
         """Make the node of the process that `record` describes (its incarnation is 0).
 
-        `seeds` says whether a `Resolve` will ever find something.
+        `seeds` says whether a `Resolve` will ever find something. `speaks` (oldest and newest
+        version) and `features` are those of this program unless a test plays another one.
         """
+        record = msgspec.structs.replace(record, speaks=speaks, features=features)
         self.context = Context(
             uid=record.uid,
             mesh=wire.mesh_id(mesh),
@@ -65,11 +68,12 @@ class Node:
         self.links = Links(
             self.context,
             self._address_of,
-            lambda link: self._hello(link, reply=False),
+            lambda link: self.greeting.hello(link, reply=False),
             lambda uid, address: self.members.replaced(uid, address),
         )
         self.spread = Spread(self.context, self.links, self._on_rumour, self._keeps)
         self.members = Membership(self.context, record, self.links, self.spread)
+        self.arbiters = self.members.watch.arbiters
         self.map = StateMap(record.uid, settings)
         self.sync = Sync(
             self.context,
@@ -86,6 +90,9 @@ class Node:
         self.spread.relay = not self.is_leaf
         self.joining = Joining(self.context, self.links, self.members.table, seeds)
         self.members.on_lost = self.joining.lost.add
+        self.greeting = Greeting(
+            self.context, self.links, self.members, self.joining, self.host, self.sync
+        )
         self._stalled_at = -1.0
         timers = self.context.timers
         timers.set(("join",), now)
@@ -142,27 +149,36 @@ class Node:
         counts["bytes_received"] += len(frame)
         try:
             message = wire.decode(frame, mesh=self.context.mesh, me=self.uid)
+        except OtherVersion:
+            self.greeting.other_version(self.links.by_number.get(number))
+            return
         except FrameInvalid:
             counts["malformed"] += 1
             return
         if message is None:
             counts["unknown_kind"] += 1
             return
-        if isinstance(message, wire.Hello):
-            self._on_hello(self.links.accepted(number), message)
-            return
         link = self.links.by_number.get(number)
-        if isinstance(message, wire.Goaway) and link is not None:
-            self._on_goaway(link, message)
-        elif isinstance(message, wire.Redirect) and link is not None and link.dialled:
-            self.links.give_up(link)
-            self.joining.found(message.addresses)
+        if isinstance(message, wire.Hello):
+            if link is None and len(self.links.by_number) >= self.context.settings.links:
+                counts["links_refused"] += 1
+            else:
+                self.greeting.on_hello(link or self.links.accepted(number), message)
+        elif isinstance(message, wire.Goaway) and link is not None:
+            self.greeting.on_goaway(link, message)
+            self.spread.link_lost(number)
+        elif isinstance(message, wire.Redirect):
+            if link is not None and link.dialled and link.peer is None:
+                self.links.give_up(link)
+                self.joining.redirected(message.addresses)
         elif link is None or link.peer is None:
             counts["not_introduced"] += 1
         else:
             self.members.watch.heard(link.peer)
             self.host.heard(link.peer)
             self.guest.heard(link.peer)
+            if self.arbiters.waiting and link.peer in self.arbiters.waiting:
+                self.arbiters.heard(link.peer)
             _MESSAGES[type(message)](self, link, message)
 
     def link_closed(self, number: int, why: Why, now: float) -> None:
@@ -179,6 +195,8 @@ class Node:
             self.members.link_lost(link.peer)
         elif link.peer is None and who is not None:
             self.links.failed(who, why)
+            if self.is_leaf:
+                self.guest.unreachable(who)
             early = now < link.opened + self.context.settings.dial_timeout / 3
             if why is Why.CLOSED or (why is Why.UNREACHABLE and early):
                 self.members.hung_up(who)
@@ -220,6 +238,8 @@ class Node:
         if wire.tags_size(tags) > limit or len(tags) > 32:
             raise TagsTooLarge(f"tags of {wire.tags_size(tags)} B are over {limit} B or 32 tags")
         self.members.change_mine(tags=dict(tags))
+        if self.is_leaf:
+            self.guest.reintroduce(lambda link: self.greeting.hello(link, reply=False))
 
     def write(
         self,
@@ -283,70 +303,6 @@ class Node:
         kept = uid in self.links.wanted or uid in self.host.leases
         return kept or self.members.newcomer
 
-    def _hello(self, link: Link, *, reply: bool) -> None:
-        record, size = self.members.me, len(self.members.table.living)
-        self.links.send(link, wire.Hello(record, wire.SPEAKS, 0, reply, size))
-
-    def _on_hello(self, link: Link, hello: wire.Hello) -> None:
-        record = hello.record
-        link.to = record.uid
-        if max(hello.speaks[0], wire.SPEAKS[0]) > min(hello.speaks[1], wire.SPEAKS[1]):
-            text = f"speaks versions {wire.SPEAKS}, the other {hello.speaks}"
-            self.context.emit(Incompatible(record.address, text))
-            self.links.close(link, link_codes.INCOMPATIBLE, text)
-            return
-        if record.uid == self.uid:
-            if link.dialled:
-                self.joining.mine.add(link.address)
-            self.links.close(link, link_codes.MYSELF)
-            return
-        if record.role == LEAF:
-            self._serve(link, hello)
-            return
-        known = self.members.table.rows.get(record.uid)
-        if not hello.reply and known is None and self.joining.crowded():
-            self.links.send(link, wire.Redirect(self.joining.others(8)))
-            return
-        expected = link.expects
-        self.links.established(link, record.uid)
-        if not hello.reply:
-            self._hello(link, reply=True)
-        fresh = not self.members.table.alive(record.uid)
-        self.members.first_contact()
-        self.members.introduced(record, link)
-        if expected is not None and expected != record.uid and link.dialled:
-            self.members.replaced(expected, link.address)
-        self.members.watch.heard(record.uid)
-        self.members.watch.ask(link)  # its round trip is shown to the user
-        if fresh and link.dialled:
-            self.sync.begin(link)
-        elif link.dialled:
-            # Where links change, rumours may have been missed: compare, once they have settled.
-            self.context.timers.set(("sync-with", link.number), self.context.now + SETTLED)
-
-    def _serve(self, link: Link, hello: wire.Hello) -> None:
-        """A leaf wants to be served; a leaf itself serves nobody."""
-        if self.is_leaf:
-            self.links.close(link, link_codes.UNNEEDED)
-        elif self.host.full(hello.record.uid):
-            self.links.send(link, wire.Redirect(self.joining.others(8)))
-        else:
-            self.links.established(link, hello.record.uid)
-            self.host.serve(hello.record)
-            if not hello.reply:
-                self._hello(link, reply=True)
-
-    def _on_goaway(self, link: Link, message: wire.Goaway) -> None:
-        if message.code == link_codes.INCOMPATIBLE:
-            self.context.emit(Incompatible(link.address, message.text))
-        if message.code == link_codes.MYSELF and link.dialled:
-            self.joining.mine.add(link.address)
-        if link.dialled:
-            self.links.give_up(link)
-        else:
-            self.links.lost(link.number)
-        self.spread.link_lost(link.number)
-
     def _on_probe(self, link: Link, message: wire.Probe) -> None:
         self.links.send(link, wire.Probed(message.number))
 
@@ -381,6 +337,8 @@ class Node:
             self.links.give_up(link)
             if link.expects is not None:
                 self.links.failed(link.expects, Why.UNREACHABLE)
+                if self.is_leaf:
+                    self.guest.unreachable(link.expects)
                 self.members.dial_failed(link.expects, Why.UNREACHABLE)
 
     def _sync_round(self) -> None:
@@ -420,7 +378,8 @@ _MESSAGES: dict[type, Callable[[Node, Link, Whatever], object]] = {
     wire.Differ: lambda node, link, message: node.sync.on_differ(link, message),
     wire.Rows: lambda node, link, message: node.sync.on_rows(link, message),
     wire.Reply: lambda node, link, message: node.happenings.pass_back(message),
-    wire.Redirect: lambda node, link, message: None,
+    wire.Reach: lambda node, link, message: node.arbiters.on_reach(link, message),
+    wire.Reached: lambda node, link, message: node.arbiters.on_reached(link, message),
 }
 
 _TIMERS: dict[object, Callable[..., None]] = {
@@ -431,6 +390,7 @@ _TIMERS: dict[object, Callable[..., None]] = {
     "probe-again": lambda node, uid: node.members.watch.probe_again(uid),
     "miss": lambda node, uid, kind: node.members.watch.still_missing(uid, kind),
     "redial": lambda node, uid: node.members.watch.redial(uid),
+    "reach": lambda node, uid: node.arbiters.unheard(uid),
     "vouch": lambda node, uid: node.members.watch.vouch(uid),
     "vote": lambda node, uid: node.members.verdicts.evaluate(uid),
     "hearing": lambda node, uid: node.members.believe(uid),

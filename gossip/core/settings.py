@@ -49,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A subject that has just come into view has this long until it is missed."""
 
     # --- links
+    links: int = 2048
+    """Open at once; who says hello beyond that is not listened to."""
     spare_links: int = 4
     """Links beside those to observers and subjects: to join, to repair, to heal."""
     spare_idle: float = 30.0

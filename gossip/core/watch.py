@@ -19,8 +19,10 @@ seconds.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from meshcache.gossip import wire
+from meshcache.gossip.core.arbiters import Arbiters
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import Why
 from meshcache.gossip.core.links import Link, Links
@@ -58,6 +60,7 @@ class Watch:
     links: Links
     accused_by_other: Callable[[bytes], bool]
     """Whether another observer's alert stands against this member."""
+    arbiters: Arbiters
     incarnation_of: Callable[[bytes], int]
     publish: Callable[[wire.Alert], None]
     subjects: dict[bytes, Subject] = field(default_factory=dict)
@@ -105,6 +108,13 @@ class Watch:
             self.context.timers.cancel(("probe", uid))
         if subject.alert != HEARD:
             self._tell(uid, subject, HEARD)
+
+    def last_heard(self, uid: bytes) -> float:
+        """When a frame of this subject came last; a time long ago if it is none or is missing."""
+        subject = self.subjects.get(uid)
+        if subject is None or subject.missing or subject.heard > self.context.now:
+            return -inf
+        return subject.heard
 
     # --- looking
 
@@ -265,7 +275,11 @@ class Watch:
             context.timers.set_earlier(("miss", uid, kind), context.now + 0.1)
             return
         standing = sum(one.alert != HEARD for one in self.subjects.values())
-        if subject.alert == HEARD and standing >= settings.open_alerts:
+        if (
+            subject.alert == HEARD
+            and standing >= settings.open_alerts
+            and not self.arbiters.agree(uid)
+        ):
             context.counts["alerts_held_back"] += 1
             context.timers.set(("miss", uid, kind), context.now + settings.period)
             return

@@ -69,6 +69,8 @@ class Network(Schedule):
         tags: dict[str, str] | None = None,
         role: int = 0,
         mesh: str = "sim",
+        speaks: tuple[int, int] = wire.SPEAKS,
+        features: int = wire.FEATURES,
     ) -> Process:
         """Start a process; at the same address as an earlier one if that is dead."""
         address = address or f"{name}:1"
@@ -84,6 +86,8 @@ class Network(Schedule):
             wall_ms=wall_ms,
             settings=settings,
             seeds=bool(seeds),
+            speaks=speaks,
+            features=features,
         )
         process = Process(name, address, node, seeds)
         self.processes.append(process)

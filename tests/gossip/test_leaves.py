@@ -68,6 +68,58 @@ def test_a_leaf_that_dies_is_forgotten_when_its_lease_ends() -> None:
     assert not any(process.node.host.leases for process in processes)
 
 
+def test_a_leaf_that_loses_both_hosts_finds_others_within_a_second() -> None:
+    network, processes = mesh(8)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    hosts = [process for process in processes if leaf.uid in process.node.host.leases]
+    for host in hosts:
+        network.kill(host)
+    rest = others(processes, *hosts)
+    assert network.run_until(
+        lambda: (
+            sum(leaf.uid in process.node.host.leases for process in rest) == 2
+            and leaf.node.members.table.living == {process.uid for process in rest}
+        ),
+        network.now + 1.0,
+    )
+
+
+def test_a_leaf_does_not_wait_for_two_silent_hosts() -> None:
+    network, processes = mesh(8)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    hosts = [process for process in processes if leaf.uid in process.node.host.leases]
+    for host in hosts:
+        network.switch_off(host)
+    rest = others(processes, *hosts)
+    assert network.run_until(
+        lambda: sum(leaf.uid in process.node.host.leases for process in rest) == 2,
+        network.now + 4.0,
+    )
+
+
+def test_the_tags_of_a_leaf_reach_its_hosts_when_they_change() -> None:
+    network, processes = mesh(8)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    network.act(leaf, lambda now: leaf.node.set_tags({"version": "2"}, now))
+    network.run(0.1)
+    leases = [process.node.host.leases.get(leaf.uid) for process in processes]
+    tags = [lease.record.tags for lease in leases if lease is not None]
+    assert tags == [{"version": "2"}] * 2
+
+
+def test_a_leaf_that_starts_anew_as_a_full_member_is_one() -> None:
+    network, processes = mesh(8)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(5)
+    network.kill(leaf)
+    full = network.start("leaf", address=leaf.address, seeds=["n0:1"])
+    assert network.run_until(agreed([*processes, full]), network.now + 3)
+    assert not any(process.node.host.leases for process in processes)
+
+
 def test_leaves_cost_members_that_do_not_serve_them_nothing() -> None:
     quiet, with_leaves = mesh(12, seed=5), mesh(12, seed=5)
     network, processes = with_leaves

@@ -31,6 +31,8 @@ MESSAGES: list[wire.Message] = [
     wire.Differ(b"x" * 2048, b""),
     wire.Rows([wire.Row(RECORD, 1, 2, 3)], [ENTRY], b"\0\1", b""),
     wire.Reply(ME, 1, OTHER, b"yes"),
+    wire.Reach(3, OTHER),
+    wire.Reached(3, True),
 ]
 RUMOURS: list[wire.Rumour] = [
     wire.Alive(RECORD),
