@@ -29,6 +29,7 @@ COMMANDS = {
     "mount": "mount:mount",
     "umount": "mount:umount",
     "token": "token:token",
+    "webhook": "webhook:webhook",
     "keys": "keys:app",
     "version": "version:version",
 }

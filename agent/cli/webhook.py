@@ -1,0 +1,90 @@
+"""``meshcache webhook``: have Kubernetes give datasets to pods that ask for them."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from meshcache.agent.cli import exits
+from meshcache.agent.cli.target import choose
+from meshcache.errors import InvalidInput
+
+
+def webhook(
+    ctx: typer.Context,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the API server finds it, by HTTPS.")
+    ],
+    tls_cert: Annotated[
+        Path, typer.Option(metavar="FILE", help="Its certificate; read again when it changes.")
+    ],
+    tls_key: Annotated[Path, typer.Option(metavar="FILE", help="The certificate's key.")],
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A dataset, beside those that the mesh knows."),
+    ] = None,
+    socket: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="The agent to ask for datasets (env MESHCACHE_SOCKET)."),
+    ] = None,
+    mesh_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The mesh key, to make the pods' guest keys of (env MESHCACHE_MESH_KEY_FILE).",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A YAML file that says how sidecars are made."),
+    ] = None,
+) -> int:
+    """Answer a Kubernetes API server's AdmissionReviews: POST /mutate, GET /healthz.
+
+    A pod with the label meshcache.io/inject: "true" whose PVC has a dataset's name, or with the
+    annotation meshcache.io/datasets: NAME:/PATH, gets a sidecar that mounts the dataset.
+    """
+    from meshcache.agent import guestkey, logs, meshkey
+    from meshcache.agent.address import HostPort
+    from meshcache.agent.cli.output import warn
+    from meshcache.agent.cli.target import Target
+    from meshcache.agent.client import AgentClient
+    from meshcache.agent.webhook import server, settings
+
+    where = HostPort.parse(listen)
+    sidecars = settings.load(config)
+    certificate = server.Certificate(tls_cert, tls_key)
+    target = choose(Target(socket, None, mesh_key_file), ctx.obj)
+    if target.mesh_key_file is None:
+        warn("no --mesh-key-file: the sidecars get no key, and join only if their own settings do")
+        key = None
+    else:
+        key = meshkey.load(target.mesh_key_file, warn)
+    if target.address is not None:
+        raise InvalidInput("the webhook asks an agent on this machine: give --socket, not --agent")
+
+    async def datasets() -> list[dict[str, Any]]:
+        async with AgentClient(socket=target.socket) as client:
+            return await client.datasets()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asks_mesh = target.socket is not None and (socket is not None or target.socket.exists())
+        known = server.Known(dataset or [], datasets if asks_mesh else None)
+
+        def ready(bound: HostPort) -> None:
+            print(f"meshcache webhook is ready: https://{bound}/mutate", file=sys.stderr)
+
+        def key_for(name: str) -> str:
+            return str(guestkey.guest_key(key, name)) if key else ""
+
+        await server.run(where, certificate, sidecars, known, key_for, stop=stop, on_ready=ready)
+
+    logs.configure("info")
+    asyncio.run(serve())
+    return exits.OK

@@ -1,0 +1,167 @@
+"""A pod goes in, a pod with sidecars comes out. Pure; a second pass finds nothing left to do."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from meshcache.agent.webhook import sidecar
+from meshcache.agent.webhook.asks import Ask, Pod, asks_of, injected, wants_injection
+from meshcache.agent.webhook.names import INJECTED, SIDECAR, label_of
+from meshcache.agent.webhook.settings import SidecarSettings
+
+
+class Injection(msgspec.Struct, frozen=True):
+    """What came of one pod."""
+
+    pod: Pod
+    """The pod as it is to be; the one that went in is left as it was."""
+    datasets: list[str]
+    """Datasets that this pass put in."""
+    warnings: list[str]
+
+
+def inject(
+    pod: Pod,
+    settings: SidecarSettings,
+    *,
+    is_dataset: Callable[[str], bool],
+    key_for: Callable[[str], str],
+) -> Injection:
+    """Give a pod the sidecars that it asks for.
+
+    Args:
+        pod: as the API server sent it (`request.object`).
+        is_dataset: whether the mesh has a dataset of this name.
+        key_for: the key that a guest of this dataset proves itself with.
+
+    Raises:
+        InvalidInput: the pod asks for what cannot be; the message is for whoever made the pod.
+    """
+    if not wants_injection(pod):
+        return Injection(pod, [], [])
+    rewrite = _Rewrite(copy.deepcopy(pod), settings, key_for)
+    asks = asks_of(pod, is_dataset)
+    for ask in asks:
+        rewrite.serve(ask)
+    rewrite.propagate()
+    return Injection(rewrite.pod, [ask.dataset for ask in asks], rewrite.warnings)
+
+
+class _Rewrite:
+    def __init__(self, pod: Pod, settings: SidecarSettings, key_for: Callable[[str], str]) -> None:
+        self.pod = pod
+        self.warnings: list[str] = []
+        self._settings = settings
+        self._key_for = key_for
+        self._done = injected(pod)
+        self._added: list[dict[str, Any]] = []
+        self._number = 1 + max(
+            (int(name.removeprefix(SIDECAR)) for name in self._names() if _is_ours(name)),
+            default=-1,
+        )
+
+    def _names(self) -> Iterator[str]:
+        for container in self._containers():
+            yield container.get("name", "")
+
+    def _containers(self) -> Iterator[dict[str, Any]]:
+        spec = self.pod["spec"]
+        for group in ("initContainers", "containers"):
+            yield from spec.get(group) or ()
+
+    def _apps(self) -> Iterator[dict[str, Any]]:
+        return (one for one in self._containers() if not _is_ours(one.get("name", "")))
+
+    # --- one dataset
+
+    def serve(self, ask: Ask) -> None:
+        """Put one dataset in: its volume, its sidecar, and how the containers see it."""
+        if ask.path:
+            self._show_at(ask)
+        subpaths, whole = self._split_subpaths(ask)
+        served = sidecar.Served(self._number, ask.dataset, ask.volume, whole, subpaths)
+        self._number += 1
+        spec = self.pod["spec"]
+        kept = [one for one in spec.get("volumes") or () if one["name"] != ask.volume]
+        place = {"name": ask.volume, "emptyDir": {}}
+        spec["volumes"] = [*kept, place, *sidecar.volumes(served, self._settings)]
+        made = sidecar.container(served, self._settings, self._key_for(ask.dataset))
+        self._insert(made)
+        if self._settings.mode == "none":
+            self._tell_where(served)
+        for volume in (ask.volume, *subpaths.values()):
+            self._done[volume] = ask.dataset
+        self._mark()
+
+    def _show_at(self, ask: Ask) -> None:
+        """The annotation says where: every container of the pod sees it there."""
+        for container in self._apps():
+            mounts = container.setdefault("volumeMounts", [])
+            mounts.append({"name": ask.volume, "mountPath": ask.path, "readOnly": True})
+
+    def _split_subpaths(self, ask: Ask) -> tuple[dict[str, str], bool]:
+        """A volume of its own for each folder that a container sees alone.
+
+        A subPath is bound once, when a container starts: after a sidecar's crash it would stay with
+        the dead mount. A volume of its own propagates the new one.
+        """
+        subpaths: dict[str, str] = {}
+        whole = False
+        for container in self._apps():
+            for mount in container.get("volumeMounts") or ():
+                if mount["name"] != ask.volume:
+                    continue
+                if mount.get("subPathExpr"):
+                    self.warnings.append(
+                        f"container {container['name']!r} sees {ask.dataset!r} by a subPathExpr: "
+                        "after a crash of the sidecar it reads an error until it is restarted"
+                    )
+                path = (mount.get("subPath") or "").strip("/")
+                whole |= not path
+                if path and self._settings.mode == "privileged":
+                    name = label_of(ask.volume, path)
+                    mount["name"] = subpaths.setdefault(path, name)
+                    del mount["subPath"]
+        return subpaths, whole
+
+    def _insert(self, made: dict[str, Any]) -> None:
+        """Before all others: init containers may read the data, too."""
+        spec = self.pod["spec"]
+        group = "initContainers" if self._settings.lifecycle == "native" else "containers"
+        there = list(spec.get(group) or ())
+        after = sum(_is_ours(one.get("name", "")) for one in there)
+        spec[group] = [*there[:after], made, *there[after:]]
+
+    def _tell_where(self, served: sidecar.Served) -> None:
+        port = self._settings.http_port + served.number
+        name = f"MESHCACHE_URL_{served.dataset.upper().replace('-', '_').replace('.', '_')}"
+        value = f"http://127.0.0.1:{port}/v1/datasets/{served.dataset}/files"
+        for container in self._apps():
+            there = container.get("env") or []
+            if all(variable.get("name") != name for variable in there):
+                container["env"] = [*there, {"name": name, "value": value}]
+
+    def _mark(self) -> None:
+        metadata = self.pod["metadata"]
+        text = ",".join(f"{place}={dataset}" for place, dataset in sorted(self._done.items()))
+        metadata["annotations"] = (
+            (metadata.get("annotations") or {}) | self._settings.annotations | {INJECTED: text}
+        )
+
+    # --- all of them
+
+    def propagate(self) -> None:
+        """Let every container that mounts a dataset's volume see mounts that are made later; also
+        one that another webhook added since."""
+        if self._settings.mode != "privileged":
+            return
+        for container in self._apps():
+            for mount in container.get("volumeMounts") or ():
+                if mount["name"] in self._done:
+                    mount["mountPropagation"] = "HostToContainer"
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(SIDECAR) and name.removeprefix(SIDECAR).isdigit()
