@@ -89,7 +89,7 @@ def _listed(value: Any) -> Any:
 
 
 FilePath = Annotated[Path, _reading(_path)]
-ListenAddress = Annotated[HostPort, _reading(HostPort.parse)]
+ListenAddress = Annotated[HostPort, NoDecode, _reading(HostPort.parse)]
 Size = Annotated[int, _reading(parse_size)]
 Name = Annotated[str, _reading(_name)]
 Host = Annotated[str, _reading(_host)]

@@ -61,8 +61,11 @@ _MEMORY_SHARE = 0.25
 _MIN_BUDGET = 64 * MIB
 
 
-def run(config: AgentConfig) -> int:
+def run(config: AgentConfig, *, end_with_stdin: bool = False) -> int:
     """Run an agent until SIGTERM or SIGINT. Blocks.
+
+    Args:
+        end_with_stdin: end as well when stdin closes: with the process that started this one.
 
     Returns:
         The exit code: 0.
@@ -70,15 +73,17 @@ def run(config: AgentConfig) -> int:
     Raises:
         MeshcacheError: it could not start; nothing is left behind.
     """
-    uvloop.run(_serve(config))
+    uvloop.run(_serve(config, end_with_stdin))
     return 0
 
 
-async def _serve(config: AgentConfig) -> None:
+async def _serve(config: AgentConfig, end_with_stdin: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _order_to_end, config, stop)
+    if end_with_stdin:
+        loop.add_reader(0, _order_to_end, config, stop)  # nothing is written to it: it closes
     async with AsyncExitStack() as stack:
         node = await start(config, stack)
         node.ready = True
@@ -96,6 +101,7 @@ async def _serve(config: AgentConfig) -> None:
 
 
 def _order_to_end(config: AgentConfig, stop: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(0)
     if not stop.is_set():
         stop.set()
         # A thread, for the loop may be what is held up; a daemon, for an end in time to end it.

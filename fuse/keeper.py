@@ -27,6 +27,7 @@ import msgspec
 import structlog
 
 from meshcache.errors import AgentUnreachable, EnvironmentUnfit, MeshcacheError
+from meshcache.fuse import binds
 from meshcache.fuse.doors import Doors
 from meshcache.fuse.handshake import READ_BUFFER, is_init, parse_answer, raise_limits
 from meshcache.fuse.messages import (
@@ -60,6 +61,8 @@ class MountSpec(msgspec.Struct, frozen=True):
     dataset: str
     """Its name, as `mount` and `df` show it."""
     mountpoint: Path
+    binds: dict[str, Path] = {}
+    """Folder of the dataset -> the directory that shows it alone (`meshcache.fuse.binds`)."""
     allow_other: bool = True
     """Let other users read, too; a user who is not root needs user_allow_other in fuse.conf."""
     readahead: int = 2 << 20
@@ -90,6 +93,7 @@ def keep(
         MeshcacheError, OSError: whatever the first `connect` raised.
         In all cases nothing is left mounted.
     """
+    binds.clear(spec.binds.values())
     place = check_mountpoint(spec.mountpoint)
     door = connect()
     with door, _stop_signals() as signals:
@@ -130,6 +134,7 @@ class _Keeper:
             self._mount()
             self._await(Answering)
             self._tune()
+            binds.bind(self._place, self._spec.binds)
             on_ready()
             while True:
                 self._step(None)
@@ -238,6 +243,7 @@ class _Keeper:
     def _unmount(self) -> None:
         if self._mounted is None or not self._is_ours():
             return
+        binds.unbind(self._spec.binds.values())
         if detach(self._place):
             log.warning("files were open: they fail from now on", mountpoint=str(self._place))
 

@@ -44,7 +44,8 @@ def _flag(name: str) -> inspect.Parameter:
 def _with_flags(command: Any) -> Any:
     @functools.wraps(command)
     def wrapper(**given: Any) -> int:
-        return int(command(given.pop("ctx"), given.pop("config"), given))
+        own = {name: given.pop(name) for name in ("ctx", "config", "end_with_stdin")}
+        return int(command(**own, flags=given))
 
     own = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -57,7 +58,12 @@ def _with_flags(command: Any) -> Any:
 
 
 @_with_flags
-def agent(ctx: typer.Context, config: _CONFIG = None, flags: Any = None) -> int:
+def agent(
+    ctx: typer.Context,
+    config: _CONFIG = None,
+    end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
+    flags: Any = None,
+) -> int:
     """Run an agent in the foreground, until SIGTERM or Ctrl-C.
 
     Without flags it is a mesh of one on loopback. To make a mesh, give every agent the same
@@ -75,4 +81,4 @@ def agent(ctx: typer.Context, config: _CONFIG = None, flags: Any = None) -> int:
     from meshcache.agent import daemon, logs
 
     logs.configure(settings.log_level)
-    return daemon.run(settings)
+    return daemon.run(settings, end_with_stdin=end_with_stdin)

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +18,13 @@ import typer
 
 from meshcache.agent.cli import exits
 from meshcache.agent.cli.target import Target, ask, asks_agent
-from meshcache.errors import AgentUnreachable, InvalidInput, MeshcacheError
+from meshcache.errors import AgentUnreachable, DatasetNotFound, InvalidInput, MeshcacheError
 
 DOOR_TIMEOUT = 10.0
 """Seconds for the agent to accept at the door."""
+
+HEARD_WITHIN = 15.0
+"""Seconds for a guest's agent to have heard of the dataset."""
 
 LEAVE_TIMEOUT = 2.0
 """Seconds for the agent to take the mount off its list at the end; it notices by itself, later."""
@@ -31,6 +35,28 @@ def mount(
     target: Target,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The dataset.")],
     mountpoint: Annotated[Path, typer.Argument(metavar="MOUNTPOINT", help="An empty directory.")],
+    guest: Annotated[
+        bool,
+        typer.Option(
+            "--guest",
+            help="With an agent of its own, for where none runs; MESHCACHE_* variables set it up.",
+        ),
+    ] = False,
+    bind: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER=PLACE",
+            help="Show a folder of the dataset at PLACE, too; repeatable.",
+        ),
+    ] = None,
+    until_alone: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="End when no other program has run for so long (in a pod that shares its "
+            "processes).",
+        ),
+    ] = None,
     daemon: Annotated[
         bool, typer.Option("--daemon", help="Return when the mount answers, and leave it there.")
     ] = False,
@@ -49,14 +75,17 @@ def mount(
     if log_level not in ("debug", "info", "warning", "error"):
         raise InvalidInput(f"--log-level is debug, info, warning or error, not {log_level!r}")
     place = mountpoint.expanduser().absolute()
+    binds = dict(_parse_bind(text) for text in bind or [])
     if daemon:
+        if guest or binds or until_alone is not None:
+            raise InvalidInput("--guest, --bind and --until-alone do not go with --daemon")
         return _in_background(target, name, place, allow_other, log_file, log_level)
 
-    from meshcache.agent import logs
+    from meshcache.agent import alone, logs
+    from meshcache.agent.guest import GuestAgent
     from meshcache.fuse.keeper import MountSpec, keep
 
     logs.configure(log_level)
-    registered = _Registration(target, name, place)
 
     def ready() -> None:
         if ready_fd is not None:
@@ -65,14 +94,22 @@ def mount(
         else:
             print(f"{name} is mounted at {place}", file=sys.stderr)
 
-    try:
-        return keep(
-            MountSpec(dataset=name, mountpoint=place, allow_other=allow_other),
-            registered.connect,
-            ready,
-        )
-    finally:
-        registered.leave()
+    with contextlib.ExitStack() as stack:
+        if until_alone is not None:
+            stack.enter_context(alone.ends_this_process(until_alone))
+        if guest:
+            target = Target(stack.enter_context(GuestAgent(os.environ)).socket)
+        registered = _Registration(target, name, place, patient=guest)
+        stack.callback(registered.leave)
+        spec = MountSpec(dataset=name, mountpoint=place, binds=binds, allow_other=allow_other)
+        return keep(spec, registered.connect, ready)
+
+
+def _parse_bind(text: str) -> tuple[str, Path]:
+    folder, equals, place = text.rpartition("=")
+    if not equals or not folder.strip("/") or {".", ".."} & set(folder.split("/")):
+        raise InvalidInput(f"--bind {text!r} cannot be read: write FOLDER=PLACE, like train=/data")
+    return folder.strip("/"), Path(place).expanduser().absolute()
 
 
 def umount(
@@ -90,18 +127,17 @@ def umount(
 class _Registration:
     """The mount's place on the agent's list: anew for each agent, as it may have been restarted."""
 
-    def __init__(self, target: Target, name: str, place: Path) -> None:
+    def __init__(self, target: Target, name: str, place: Path, *, patient: bool) -> None:
+        """`patient`: the agent has only just joined, and may not have heard of the dataset yet."""
         self._target = target
+        self._until = time.monotonic() + HEARD_WITHIN if patient else 0.0
         self._name = name
         self._place = place
         self._id: str | None = None
 
     def connect(self) -> socket.socket:
         """Register, and connect to the door that the agent names."""
-        answer = ask(
-            self._target,
-            lambda client: client.add_mount(self._name, str(self._place), os.getpid()),
-        )
+        answer = self._register()
         self._id = answer["id"]
         door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -114,6 +150,18 @@ class _Registration:
                 f"the agent's door {answer['door']} does not open: {error.strerror or error}"
             ) from error
         return door
+
+    def _register(self) -> dict[str, Any]:
+        while True:
+            try:
+                return ask(
+                    self._target,
+                    lambda client: client.add_mount(self._name, str(self._place), os.getpid()),
+                )
+            except DatasetNotFound:
+                if time.monotonic() >= self._until:
+                    raise
+                time.sleep(0.1)
 
     def leave(self) -> None:
         """Take the mount off the list, if the agent is there."""

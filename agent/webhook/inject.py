@@ -11,6 +11,10 @@ from meshcache.agent.webhook.asks import Ask, Pod, asks_of, injected, wants_inje
 from meshcache.agent.webhook.names import INJECTED, SIDECAR, label_of
 from meshcache.agent.webhook.settings import SidecarSettings
 
+ALONE_FOR = {"Never": 3, "OnFailure": 330}
+"""restartPolicy -> seconds that the app's containers are gone for good after. A container that
+failed is started again after up to five minutes (the kubelet's longest back-off)."""
+
 
 class Injection(msgspec.Struct, frozen=True):
     """What came of one pod."""
@@ -80,8 +84,9 @@ class _Rewrite:
         """Put one dataset in: its volume, its sidecar, and how the containers see it."""
         if ask.path:
             self._show_at(ask)
-        subpaths, whole = self._split_subpaths(ask)
-        served = sidecar.Served(self._number, ask.dataset, ask.volume, whole, subpaths)
+        subpaths = self._split_subpaths(ask)
+        alone_for = self._alone_for()
+        served = sidecar.Served(self._number, ask.dataset, ask.volume, alone_for, subpaths)
         self._number += 1
         spec = self.pod["spec"]
         kept = [one for one in spec.get("volumes") or () if one["name"] != ask.volume]
@@ -101,14 +106,28 @@ class _Rewrite:
             mounts = container.setdefault("volumeMounts", [])
             mounts.append({"name": ask.volume, "mountPath": ask.path, "readOnly": True})
 
-    def _split_subpaths(self, ask: Ask) -> tuple[dict[str, str], bool]:
+    def _alone_for(self) -> int:
+        """How long a classic sidecar waits for the app to come back before it ends."""
+        spec = self.pod["spec"]
+        seconds = ALONE_FOR.get(spec.get("restartPolicy", "Always"), 0)
+        if self._settings.lifecycle != "classic" or not seconds:
+            return 0
+        if spec.get("hostPID"):
+            self.warnings.append(
+                "the pod sees its node's processes (hostPID), so its sidecars cannot tell when the "
+                "app has ended: the pod will not complete"
+            )
+            return 0
+        spec["shareProcessNamespace"] = True
+        return seconds
+
+    def _split_subpaths(self, ask: Ask) -> dict[str, str]:
         """A volume of its own for each folder that a container sees alone.
 
         A subPath is bound once, when a container starts: after a sidecar's crash it would stay with
         the dead mount. A volume of its own propagates the new one.
         """
         subpaths: dict[str, str] = {}
-        whole = False
         for container in self._apps():
             for mount in container.get("volumeMounts") or ():
                 if mount["name"] != ask.volume:
@@ -119,12 +138,11 @@ class _Rewrite:
                         "after a crash of the sidecar it reads an error until it is restarted"
                     )
                 path = (mount.get("subPath") or "").strip("/")
-                whole |= not path
                 if path and self._settings.mode == "privileged":
                     name = label_of(ask.volume, path)
                     mount["name"] = subpaths.setdefault(path, name)
                     del mount["subPath"]
-        return subpaths, whole
+        return subpaths
 
     def _insert(self, made: dict[str, Any]) -> None:
         """Before all others: init containers may read the data, too."""

@@ -16,7 +16,13 @@ from meshcache.errors import InvalidInput
 
 VERSION = "admission.k8s.io/v1"
 
-PATCHED = ("metadata.annotations", "spec.volumes", "spec.initContainers", "spec.containers")
+PATCHED = (
+    "metadata.annotations",
+    "spec.volumes",
+    "spec.initContainers",
+    "spec.containers",
+    "spec.shareProcessNamespace",
+)
 """What an injection may change, as paths in the pod."""
 
 

@@ -25,8 +25,8 @@ class Served(msgspec.Struct, frozen=True):
     number: int
     dataset: str
     volume: str
-    shows_whole: bool
-    """Whether any container sees the whole dataset, and not only folders of it."""
+    alone_for: int
+    """Seconds without another program after which it ends; 0: it ends when it is told to."""
     subpaths: dict[str, str]
     """Folder of the dataset -> the volume that shows it alone."""
 
@@ -82,7 +82,7 @@ def _arguments(served: Served, settings: SidecarSettings) -> list[str]:
         port = settings.http_port + served.number
         return ["agent", "--role", "guest", "--listen", f"127.0.0.1:{port}", "--open-reads"]
     binds = [f"--bind={path}={MOUNTS}/{volume}" for path, volume in served.subpaths.items()]
-    ends = ["--until-alone"] if settings.lifecycle == "classic" else []
+    ends = [f"--until-alone={served.alone_for}"] if served.alone_for else []
     return ["mount", "--guest", *ends, *binds, served.dataset, served.mountpoint]
 
 

@@ -54,6 +54,14 @@ def test_a_flag_wins_over_a_variable_that_over_the_file_that_over_the_default(
     assert config.log_level == "info"
 
 
+def test_an_address_can_be_said_by_a_variable() -> None:
+    config = of(LISTEN="127.0.0.1:7000", GOSSIP="[::1]:7001")
+    assert (config.listen, config.gossip) == (
+        HostPort("127.0.0.1", 7000),
+        HostPort("::1", 7001),
+    )
+
+
 def test_the_file_can_be_named_by_a_variable(tmp_path: Path) -> None:
     assert of(CONFIG=str(written(tmp_path, "zone: a"))).zone == "a"
 

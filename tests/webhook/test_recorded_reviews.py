@@ -213,7 +213,8 @@ def test_a_classic_sidecar_is_the_first_ordinary_container_and_ends_with_the_oth
     first = pod["spec"]["containers"][0]
     assert first["name"] == "meshcache-fuse-0"
     assert "restartPolicy" not in first
-    assert "--until-alone" in first["args"]
+    assert "--until-alone=3" in first["args"]
+    assert pod["spec"]["shareProcessNamespace"] is True
 
 
 def test_without_fuse_the_app_is_told_where_to_read() -> None:

@@ -1,0 +1,84 @@
+"""Seeing that the programs one serves have ended.
+
+A classic sidecar, an ordinary container, would keep its pod from completing. In a pod that shares
+its processes (`shareProcessNamespace`) it sees the others': when there were some, and none is left,
+its work is done. Other meshcache sidecars, which wait as well, do not count.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+LOOK_EVERY = 0.5
+"""Seconds from one look to the next."""
+
+
+class Seen(NamedTuple):
+    """One process of the pod."""
+
+    parent: int
+    command: tuple[str, ...]
+    """Its arguments; empty for a kernel thread or one that has ended and was not reaped."""
+
+
+def others(processes: Mapping[int, Seen], me: int) -> set[int]:
+    """The processes that are no sidecar's: not the pod's first (which only holds the namespaces),
+    not this one or another that runs ``mount --guest``, nor what these have started."""
+    sidecars = {me} | {pid for pid, seen in processes.items() if _is_sidecar(seen.command)}
+
+    def belongs(pid: int) -> bool:
+        while pid in processes and pid not in sidecars:
+            pid = processes[pid].parent
+        return pid in sidecars
+
+    return {
+        pid for pid, seen in processes.items() if pid != 1 and seen.command and not belongs(pid)
+    }
+
+
+def _is_sidecar(command: tuple[str, ...]) -> bool:
+    return "mount" in command and "--guest" in command
+
+
+def look(proc: Path = Path("/proc")) -> dict[int, Seen]:
+    """The processes there are now."""
+    found = {}
+    for folder in proc.iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                command = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
+                # proc_pid_stat(5): the name stands in parentheses and may hold some itself.
+                after = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+                parent = int(after[1])
+                found[int(folder.name)] = Seen(parent, tuple(map(os.fsdecode, command)))
+    return found
+
+
+@contextmanager
+def ends_this_process(seconds: float) -> Iterator[None]:
+    """Send this process a SIGTERM once it was left alone for so many seconds."""
+    over = threading.Event()
+
+    def watch() -> None:
+        company, quiet = False, 0.0
+        while not over.wait(LOOK_EVERY):
+            if others(look(), os.getpid()):
+                company, quiet = True, 0.0
+            elif company:
+                quiet += LOOK_EVERY
+                if quiet >= seconds:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
+
+    thread = threading.Thread(target=watch, daemon=True, name="wait until alone")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
