@@ -62,7 +62,7 @@ def webhook(
         warn("no --mesh-key-file: the sidecars get no key, and join only if their own settings do")
         key = None
     else:
-        key = meshkey.load(target.mesh_key_file, warn)
+        key = meshkey.load(target.mesh_key_file, warn)[0]
     if target.address is not None:
         raise InvalidInput("the webhook asks an agent on this machine: give --socket, not --agent")
 
