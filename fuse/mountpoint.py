@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,9 @@ _MNT_DETACH = 2
 _UMOUNT_NOFOLLOW = 8
 _PATIENCE = 2.0
 """Seconds that a mount which is in the way has to show that it is alive."""
+
+_LAST_MOMENT = 1.0
+"""Seconds that a server has to go which may have lost its keeper just now."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -52,7 +56,7 @@ def check_mountpoint(path: Path) -> Path:
     place = locate(path)
     mounted = mount_at(place)
     if mounted is not None and mounted.fs_type == FS_TYPE:
-        if not _is_dead(place):
+        if not _is_dying(place):
             raise MountpointUnusable(
                 f"{path} is mounted already ({mounted.source}): unmount it with "
                 f"`meshcache umount {path}` or choose another directory"
@@ -82,6 +86,16 @@ def _check_directory(path: Path, place: Path) -> None:
         raise MountpointUnusable(f"{path} cannot be used: {error.strerror}") from error
     if entries is not None:
         raise MountpointUnusable(f"{path} is not empty: choose an empty directory")
+
+
+def _is_dying(place: Path) -> bool:
+    """Whether the mount's server is gone, or goes: a killed keeper's worker takes its moment."""
+    deadline = time.monotonic() + _LAST_MOMENT
+    while not _is_dead(place):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _is_dead(place: Path) -> bool:
