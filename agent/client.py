@@ -43,6 +43,8 @@ T = TypeVar("T")
 
 _MAX_ANSWER = 256 << 20
 _LISTING_TIMEOUT = 3600.0
+_EVENTS_TIMEOUT = 30.0
+"""An agent sends an empty line each 10 s."""
 
 
 class AgentClient:
@@ -116,6 +118,25 @@ class AgentClient:
     async def status(self) -> dict[str, Any]:
         """What the agent says of itself: addresses, store, reads, mounts."""
         return await self._object("GET", "/v1/status")
+
+    async def events(self, kinds: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+        """What happens in the mesh, as it happens; of these kinds, or of all if there are none.
+
+        The first record is of the kind ``begin``; one of the kind ``end`` says why nothing more
+        comes.
+        """
+        target = f"/v1/events?kinds={','.join(kinds)}" if kinds else "/v1/events"
+        async with self._request("GET", target, b"", silence=_EVENTS_TIMEOUT) as (answer, nonce):
+            if answer.status >= 400:
+                raise self._error(answer, nonce, await _whole(answer))
+            self._check(answer, nonce, None)
+            rest = b""
+            async for chunk in answer.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > CHUNK:
+                    raise PeerFailed(f"{self.where} does not answer like an agent")
+                for line in filter(None, lines):
+                    yield self._as(dict[str, Any], line)
 
     # --- the mesh keys --------------------------------------------------------------------------
 

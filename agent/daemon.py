@@ -28,6 +28,7 @@ from meshcache.agent.keyfile import KeyFile
 from meshcache.agent.loads import Loads
 from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
+from meshcache.agent.monitor import Monitor
 from meshcache.agent.mounts import Mounts
 from meshcache.agent.node import Node
 from meshcache.agent.origins import Origins
@@ -160,6 +161,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     records = Records(gossip, config.cache_dir / "records", tasks)
     records.load()
 
+    monitor = Monitor(gossip)
     mesh = MeshView(gossip, store.store_id, client)
     budget = Budget(max(_MIN_BUDGET, int(memory_limit() * _MEMORY_SHARE)))
     secrets = SecretSource(
@@ -193,6 +195,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         store=store,
         membership=membership,
         gossip=gossip,
+        monitor=monitor,
         mesh=mesh,
         client=client,
         reader=reader,
@@ -204,10 +207,12 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     )
     stack.callback(gossip.subscribe(_Watcher(node, tasks).on_event))
     stack.callback(gossip.subscribe(records.on_event))
+    stack.callback(gossip.subscribe(monitor.on_event))
     await stack.enter_async_context(_serving(build_app(node, trusted=False), listening))
     control = _listen_unix(config.socket)
     stack.callback(_remove_socket, config.socket)
     await stack.enter_async_context(_serving(build_app(node, trusted=True), control))
+    stack.callback(monitor.end, "the agent ends")
     if config.join:
         await membership.joined()
     mesh.rebuild()

@@ -41,6 +41,8 @@ class Peer(msgspec.Struct, frozen=True):
     incarnation: int
     since: float
     """When this member learned of the state, seconds since 1970."""
+    leaf: bool
+    """Whether it is a leaf of gossip: a guest that two members serve."""
 
 
 def tags_of(
@@ -82,6 +84,7 @@ def peer_of(member: Member) -> Peer:
         version=tags.get("version", ""),
         incarnation=member.incarnation,
         since=member.since,
+        leaf=member.role == "leaf",
     )
 
 

@@ -5,9 +5,10 @@ A test compares the file with what this makes, so the two cannot differ.
 
 import sys
 
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from meshcache.agent.metrics import FAMILIES, Family
+from meshcache.agent.metrics import FAMILIES
+from meshcache.agent.metrics_family import Family, Histogram
 
 _HEAD = """\
 # Metrics
@@ -27,11 +28,18 @@ def render() -> str:
     return _HEAD + "".join(map(_row, FAMILIES))
 
 
-def _row(family: Family) -> str:
-    counter = family.kind is CounterMetricFamily
-    name = f"{family.name}_total" if counter else family.name
+_KINDS = {
+    CounterMetricFamily: "counter",
+    GaugeMetricFamily: "gauge",
+    HistogramMetricFamily: "histogram",
+}
+
+
+def _row(family: Family | Histogram) -> str:
+    kind = _KINDS[family.kind]
+    name = f"{family.name}_total" if kind == "counter" else family.name
     labels = ", ".join(f"`{label}`" for label in family.labels) or "-"
-    return f"| `{name}` | {'counter' if counter else 'gauge'} | {labels} | {family.help} |\n"
+    return f"| `{name}` | {kind} | {labels} | {family.help} |\n"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from meshcache.agent.config import AgentConfig
 from meshcache.agent.loads import Loads
 from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
+from meshcache.agent.monitor import Monitor
 from meshcache.agent.mounts import Mounts
 from meshcache.agent.peers import PeerClient
 from meshcache.agent.snapshots import Snapshots
@@ -56,6 +57,7 @@ class Node:
     store: Store
     membership: Membership
     gossip: Gossip
+    monitor: Monitor
     mesh: MeshView
     client: PeerClient
     reader: Reader

@@ -17,6 +17,7 @@ STATUSES: dict[type[MeshcacheError], HTTPStatus] = {
     errors.DatasetExists: HTTPStatus.CONFLICT,
     errors.DatasetBusy: HTTPStatus.CONFLICT,
     errors.KeyStepTooEarly: HTTPStatus.CONFLICT,
+    errors.TooManyWatchers: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ProofInvalid: HTTPStatus.UNAUTHORIZED,
     errors.Refused: HTTPStatus.FORBIDDEN,
     errors.OriginError: HTTPStatus.BAD_GATEWAY,

@@ -40,12 +40,14 @@ from meshcache.gossip.errors import (
     TagsTooLarge,
 )
 from meshcache.gossip.gossip import Gossip
+from meshcache.gossip.lag import BOUNDS as LAG_BOUNDS
 from meshcache.gossip.replicated import ReplicatedMap
 from meshcache.gossip.rotation import KeyHolders, KeyList, KeyStep
 from meshcache.gossip.talk import Answers
 
 __all__ = [
     "ANY",
+    "LAG_BOUNDS",
     "AddressUnusable",
     "Answers",
     "DescriptorsTooFew",

@@ -27,6 +27,8 @@ log = logging.getLogger("meshcache.gossip")
 LEAVE_TIMEOUT = 1.0
 """How long a leaving member waits for its neighbours to have heard of it."""
 LOOKUP_TIMEOUT = 5.0
+ROUNDING = 0.0005
+"""Seconds by which uvloop may wake too early: it counts whole milliseconds."""
 
 
 class Driver:
@@ -98,8 +100,9 @@ class Driver:
 
     @property
     def now(self) -> float:
-        """The clock that the node is given."""
-        return self._loop.time()
+        """The clock that the node is given: the loop's, but uvloop's own shows milliseconds only,
+        and stands still during a callback. Round trips are shorter."""
+        return time.monotonic()
 
     async def leave(self) -> None:
         """Tell the mesh that this member goes; until the neighbours have heard it, or a second."""
@@ -190,7 +193,7 @@ class Driver:
             if self._timer is not None:
                 self._timer.cancel()
             self._due = self.node.deadline
-            self._timer = self._loop.call_at(self._due, self._wake)
+            self._timer = self._loop.call_at(self._due + ROUNDING, self._wake)
 
     async def _resolve(self) -> None:
         found: list[str] = []

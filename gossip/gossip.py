@@ -1,6 +1,7 @@
 """One member of a mesh, as its users have it."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from meshcache.gossip import addresses, limits, wire
@@ -54,6 +55,8 @@ class Gossip:
         self._tasks = Tasks(Driver.log_error)
         self._talk = Talk(self._running)
         self.keys = KeyRing([config.key, *config.other_keys])
+        self.told: Counter[str] = Counter()
+        """How often each kind of event was told since the start, by its class's name."""
         self.lag = Lag()
         """How late the loop woke this member."""
         self.map = ReplicatedMap(self._running)
@@ -281,6 +284,7 @@ class Gossip:
                 self._tell_users(event)
 
     def _tell_users(self, event: Event) -> None:
+        self.told[type(event).__name__] += 1
         for subscriber in list(self._subscribers):
             try:
                 subscriber(event)

@@ -55,6 +55,10 @@ class KeyStepTooEarly(CallerError):
     """Raised when a step of a change of the mesh key would cut members off; nothing was changed."""
 
 
+class TooManyWatchers(CallerError):
+    """Raised when no more can follow an agent's events at the same time."""
+
+
 class MountpointUnusable(CallerError):
     """Raised when a mountpoint is missing, not empty, not a directory, or mounted already."""
 

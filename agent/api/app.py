@@ -17,6 +17,7 @@ from meshcache.agent.api import (
     blocks,
     dataset_status,
     datasets,
+    events,
     files,
     health,
     keys,
@@ -50,7 +51,8 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
     middlewares = [_errors] if trusted else [_errors, _proof]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[NODE] = node
-    modules = (health, members, keys, datasets, dataset_status, apply, files, blocks, loads, work)
+    cluster = (health, members, events, keys)
+    modules = (*cluster, datasets, dataset_status, apply, files, blocks, loads, work)
     for module in modules:
         app.add_routes(module.routes)
     app.on_response_prepare.append(_note_begun)

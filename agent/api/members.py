@@ -2,13 +2,15 @@
 
 import time
 from collections import Counter
+from typing import Any
 
 from aiohttp import web
 
 from meshcache import __version__
 from meshcache.agent.api.answers import json
-from meshcache.agent.mesh import Peer
+from meshcache.agent.mesh import Peer, peer_of
 from meshcache.agent.node import NODE
+from meshcache.gossip import Standing
 
 routes = web.RouteTableDef()
 
@@ -17,24 +19,33 @@ STATES = ("alive", "suspect", "failed", "left")
 
 @routes.get("/v1/members")
 async def members(request: web.Request) -> web.Response:
-    """All members this one knows."""
+    """All members this one knows, and the guests that it serves as leaves."""
+    node = request.app[NODE]
+    served = [peer_of(leaf) for leaf in node.gossip.leaves()]
+    peers = [*node.mesh.peers(), *served]
+    names = {peer.uid: peer.name for peer in peers}
     now = time.time()
-    return json([_row(peer, now) for peer in request.app[NODE].mesh.peers()])
+    rows = [_row(peer, node.gossip.standing(peer.uid), names, now) for peer in peers]
+    return json(sorted(rows, key=lambda row: (row["name"], row["uid"])))
 
 
-def _row(peer: Peer, now: float) -> dict[str, str | int | float]:
+def _row(peer: Peer, standing: Standing, names: dict[str, str], now: float) -> dict[str, Any]:
     return {
         "name": peer.name,
         "uid": peer.uid,
         "state": peer.state,
         "address": peer.address,
         "role": peer.role,
+        "leaf": peer.leaf,
         "zone": peer.zone,
         "capacity": peer.capacity,
         "gossip": peer.gossip,
         "store": peer.store_id,
         "incarnation": peer.incarnation,
         "age": max(0.0, now - peer.since),
+        "round_trip": standing.round_trip,
+        "observers": [names.get(uid, uid) for uid in standing.observers],
+        "accusers": [names.get(uid, uid) for uid in standing.accusers],
         "version": peer.version,
     }
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "agent": "agent:agent",
     "members": "members:members",
     "status": "status:status",
+    "monitor": "monitor:monitor",
     "dataset": "dataset:app",
     "ls": "files:ls",
     "cat": "files:cat",

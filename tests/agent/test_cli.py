@@ -3,9 +3,9 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +20,7 @@ from meshcache.errors import (
     OriginUnreachable,
 )
 from meshcache.units import GIB, MIB
+from tests.support.commands import Run
 from tests.support.fake_agent import FakeAgent
 
 DATASET: dict[str, Any] = {
@@ -51,6 +52,10 @@ MEMBER: dict[str, Any] = {
     "capacity": 10 * GIB,
     "incarnation": 3,
     "age": 3700.0,
+    "leaf": False,
+    "round_trip": 0.00123,
+    "observers": ["node-2", "node-3", "node-4"],
+    "accusers": ["node-3"],
     "version": "0.1.0",
 }
 STATUS: dict[str, Any] = {
@@ -69,35 +74,6 @@ STATUS: dict[str, Any] = {
     "mounts": [{"id": "1", "dataset": "models", "mountpoint": "/mnt", "pid": 7}],
     "datasets": 1,
 }
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
-    socket = tmp_path / "agent.sock"
-    for name in ("MESHCACHE_AGENT", "MESHCACHE_MESH_KEY_FILE", "MESHCACHE_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MESHCACHE_SOCKET", str(socket))
-    with FakeAgent(socket=socket) as fake:
-        yield fake
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def running(*arguments: str) -> Ran:
-        capsys.readouterr()
-        code = main(list(arguments))
-        return Ran(code, *capsys.readouterr())
-
-    return running
 
 
 def test_datasets_are_listed_in_fluids_columns(agent: FakeAgent, run: Run) -> None:
