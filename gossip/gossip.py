@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from meshcache.gossip import addresses, limits, wire
 from meshcache.gossip.config import ROLES, GossipConfig
+from meshcache.gossip.core import shown
 from meshcache.gossip.core.events import (
     Event,
     KeysChanged,
@@ -162,7 +163,7 @@ class Gossip:
         """The leaf members that this full one serves, sorted by name."""
         node = self._node
         return sorted(
-            (node.members.view_of(lease.record) for lease in node.host.leases.values()),
+            (shown.leaf(lease.record) for lease in node.host.leases.values()),
             key=lambda member: (member.name, member.uid),
         )
 

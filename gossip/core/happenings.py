@@ -9,6 +9,7 @@ cut off at the time misses them (state belongs into the map).
 from dataclasses import dataclass, field
 
 from meshcache.gossip import wire
+from meshcache.gossip.core.bucket import Bucket
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import QueryAsked, QueryReply, UserEvent
 from meshcache.gossip.core.links import Link, Links
@@ -16,6 +17,8 @@ from meshcache.gossip.core.spread import Spread
 
 REMEMBER = 60.0
 MOST = 10_000
+QUESTIONS = 100
+"""Queries a second that a member answers."""
 Question = tuple[bytes, int]
 
 
@@ -27,6 +30,7 @@ class Happenings:
     links: Links
     spread: Spread
     _number: int = 0
+    _questions: Bucket = field(default_factory=lambda: Bucket(rate=QUESTIONS, burst=2 * QUESTIONS))
     _ways_back: dict[Question, tuple[int, float]] = field(default_factory=dict)
     """Question -> (number of the link on which it came, until when it is remembered)."""
 
@@ -46,6 +50,9 @@ class Happenings:
         if not word.query:
             self.context.emit(UserEvent(origin, word.name, word.payload))
             return True
+        if not self._questions.take(self.context.now):
+            self.context.counts["queries_refused"] += 1
+            return True  # each brings answers from everybody: not too many are heard
         question = (word.origin, word.number)
         self._forget()
         self._ways_back[question] = (link.number, self.context.now + REMEMBER)
@@ -69,6 +76,9 @@ class Happenings:
     def pass_back(self, reply: wire.Reply) -> bool:
         """An answer is for me, or goes one hop further towards who asked."""
         if reply.asker == self.context.uid:
+            if reply.number > self._number:  # nothing like that was asked
+                self.context.counts["hostile"] += 1
+                return False
             member = reply.member.hex()
             self.context.emit(QueryReply(reply.number, member, reply.payload))
             return True

@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from meshcache.gossip import wire
+from meshcache.gossip.core.bucket import Bucket
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import Close, Open, Send, Why
 
+FRAMES = 1000
+"""Frames a second (of 16 KiB; a larger one counts for several) that are taken from one link."""
 UNNEEDED, INCOMPATIBLE, MYSELF, LEAVING, EXPELLED = 1, 2, 3, 4, 5
 
 
@@ -38,6 +41,10 @@ class Link:
     """The protocol that both ends speak, since the hello."""
     features: int = 0
     """What both ends can do beyond it (bits, `wire.FEATURES`)."""
+    frames: Bucket = field(default_factory=lambda: Bucket(rate=FRAMES, burst=4 * FRAMES))
+    """What the other side may send."""
+    comparisons: Bucket = field(default_factory=lambda: Bucket(rate=2, burst=8))
+    """How often it may ask for hashes or rows."""
     round_trip: float | None = None
     """The last that was measured, seconds."""
 

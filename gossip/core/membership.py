@@ -1,12 +1,14 @@
-"""Who is here: the table, the verdicts and the observer in one place, and my own record.
+"""Who is here: the table, the verdicts and the observer in one place.
 
 The rules of the table are in `table`, those of suspicion in `verdicts`, looking is in `watch`;
-here they are joined: what a rumour changes, what the user is told, and when I must contradict.
+here they are joined: what a rumour changes, and what the user is told. What is not believed at once
+is in `hearsay`, what this member says of itself in `myself`.
 """
 
 from collections.abc import Callable
 
 from meshcache.gossip import wire
+from meshcache.gossip.core import shown
 from meshcache.gossip.core.arbiters import Arbiters
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import (
@@ -19,22 +21,20 @@ from meshcache.gossip.core.events import (
     MemberSuspect,
     MemberUpdated,
     NameConflict,
-    State,
     ViewChanged,
     Why,
 )
+from meshcache.gossip.core.hearsay import Hearsay
 from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.myself import Myself
 from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEAF, LEFT, Row, Table
 from meshcache.gossip.core.verdicts import HEARD, REFUSED, REPLACED, SILENT, Verdicts
 from meshcache.gossip.core.watch import Watch
 
-_STATES = {ALIVE: State.ALIVE, FAILED: State.FAILED, LEFT: State.LEFT}
 NEWCOMER = 3.0
 """For so many seconds after its first contact a member is a newcomer."""
-EARLY = 4096
-DOUBTED = 4096
 _LEAVING: dict[int, Callable[[Member], Event]] = {FAILED: MemberFailed, LEFT: MemberLeft}
 
 
@@ -51,12 +51,12 @@ class Membership:
         self.context = context
         self.links = links
         self.spread = spread
-        self.me = record
-        self.leaving = False
         self.on_lost: Callable[[bytes], object] = lambda uid: None
         """Told of members that failed without a refusal."""
         self.table = Table(context.settings.members)
         self.is_leaf = record.role == LEAF
+        self.hearsay = Hearsay(context)
+        self.myself = Myself(context, record, self.table, links, spread, self._raised)
         self.rings = Rings(context.settings.observers)
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self._declare)
         self.verdicts.rings = self.rings
@@ -77,12 +77,7 @@ class Membership:
         self._view_since: float | None = None
         self._changed: set[bytes] = set()
         """Who came, went or moved to another zone since the rings were built."""
-        self._doubted: dict[bytes, tuple[int, int]] = {}
-        """Deaths that are not believed yet: (incarnation, cause)."""
-        self._farewells: set[int] = set()
         self._newcomer_until: float | None = None
-        self._early: dict[bytes, tuple[int, int]] = {}
-        """Words of the end of members that are not known here yet: (incarnation, status)."""
         if not self.is_leaf:  # a leaf is in nobody's table, nor in its own
             self.table.merge(record.uid, ALIVE, record.incarnation, record=record, since=0)
             self.table.rows[record.uid].learned = context.wall_ms
@@ -91,53 +86,33 @@ class Membership:
 
     # --- what the user sees
 
+    @property
+    def me(self) -> wire.Record:
+        """My own record."""
+        return self.myself.record
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this member has said that it goes."""
+        return self.myself.leaving
+
     def view(self, uid: bytes) -> Member:
         """A member as the user sees it."""
         if uid == self.context.uid and self.is_leaf:
-            return self.view_of(self.me)
-        row = self.table.rows[uid]
-        record = row.record
-        suspect = row.status == ALIVE and row.suspect
-        return Member(
-            uid=uid.hex(),
-            name=record.name,
-            address=record.address,
-            state=State.SUSPECT if suspect else _STATES[row.status],
-            incarnation=row.incarnation,
-            role="full" if record.role == FULL else "leaf",
-            tags=dict(record.tags),
-            since=row.learned / 1000,
-            epoch=record.epoch,
-        )
-
-    def view_of(self, record: wire.Record) -> Member:
-        """A leaf, which is in no table, as the user sees it."""
-        return Member(
-            uid=record.uid.hex(),
-            name=record.name,
-            address=record.address,
-            state=State.ALIVE,
-            incarnation=record.incarnation,
-            role="full" if record.role == FULL else "leaf",
-            tags=dict(record.tags),
-            since=record.epoch / 1000,
-            epoch=record.epoch,
-        )
+            return shown.leaf(self.me)
+        return shown.member(self.table.rows[uid])
 
     def all(self) -> list[Member]:
         """All members, this one included, sorted by name; one that failed or left is not shown
         once a newer process has its name."""
-        shown = [
-            self.view(uid)
-            for uid, row in self.table.rows.items()
+        members = [
+            shown.member(row)
+            for _, row in self.table.rows.items()
             if row.status == ALIVE or not self.table.named(row.record.name)
         ]
         if self.is_leaf:
-            shown.append(self.view(self.context.uid))
-        return sorted(
-            shown,
-            key=lambda member: (member.name, member.epoch, member.uid),
-        )
+            members.append(shown.leaf(self.me))
+        return sorted(members, key=lambda member: (member.name, member.epoch, member.uid))
 
     # --- words about members
 
@@ -187,13 +162,14 @@ class Membership:
         """A row of another's table; news is passed on, for it may be from another island."""
         uid = row.record.uid
         if row.status == ALIVE:
-            if self._alive(row.record, row.incarnation) and not self.newcomer:
+            if self._alive(row.record) and not self.newcomer:
                 self.spread.publish(wire.Alive(row.record))
         elif row.status in _LEAVING:
             oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
             if uid not in self.table.rows and row.since < oldest:
                 return
-            news = self._gone(uid, row.status, row.incarnation, row.record, row.since)
+            since = min(row.since, self.context.wall_ms)
+            news = self._gone(uid, row.status, row.incarnation, row.record, since)
             if news and not self.newcomer:
                 left = row.status == LEFT
                 self.spread.publish(
@@ -202,16 +178,24 @@ class Membership:
                     else wire.Dead(uid, row.incarnation, SILENT)
                 )
 
-    def _alive(self, record: wire.Record, incarnation: int | None = None) -> bool:
-        uid = record.uid
-        incarnation = record.incarnation if incarnation is None else incarnation
-        if uid == self.context.uid or record.role != FULL:
+    def _alive(self, record: wire.Record) -> bool:
+        uid, incarnation = record.uid, record.incarnation
+        if uid == self.context.uid:
+            if incarnation > self.me.incarnation or (
+                incarnation == self.me.incarnation and record != self.me and not self.is_leaf
+            ):
+                self.context.counts["hostile"] += 1  # somebody speaks in my name
+                self.myself.deny(incarnation)
             return False
-        early = self._early.pop(uid, None)
-        if early is not None and early > (incarnation, ALIVE):
-            since = self.context.wall_ms
-            return self._gone(uid, early[1], early[0], record, since)
         row = self.table.rows.get(uid)
+        known = row.incarnation if row is not None else None
+        if record.role != FULL or self.hearsay.impossible(incarnation, known):
+            return False
+        early = self.hearsay.take_early(uid)
+        if early is not None and early > (incarnation, ALIVE):
+            return self._gone(uid, early[1], early[0], record, self.context.wall_ms)
+        if row is None:
+            self._make_room()
         old, was_living = (row.record if row else None), self.table.alive(uid)
         if not self.table.merge(uid, ALIVE, incarnation, record=record, since=0):
             return False
@@ -242,17 +226,21 @@ class Membership:
         cause: int = SILENT,
     ) -> bool:
         if uid == self.context.uid:
-            self._contradict(incarnation)
+            self.myself.deny(incarnation)
             return False
-        if record is None and uid not in self.table.rows:
-            # Its row may come later, from one who has not heard this yet.
-            if len(self._early) >= EARLY or self._early.get(uid, (-1, 0)) >= (incarnation, status):
+        row = self.table.rows.get(uid)
+        known = row.incarnation if row is not None else None
+        if self.hearsay.impossible(incarnation, known):
+            return False
+        if row is None:
+            if record is None:
+                # Its row may come later, from one who has not heard this yet.
+                return self.hearsay.keep_early(uid, incarnation, status)
+            if record.role != FULL:
                 return False
-            self._early[uid] = (incarnation, status)
-            return True
-        was_living = self.table.alive(uid)
-        if was_living and status == FAILED and not self._credible(uid, cause):
-            return self._doubt(uid, incarnation, cause)
+            self._make_room()
+        elif row.status == ALIVE and status == FAILED and not self._credible(uid, cause):
+            return incarnation >= row.incarnation and self.hearsay.doubt(uid, incarnation, cause)
         return self._end(uid, status, incarnation, record, since, cause)
 
     def _end(
@@ -288,28 +276,24 @@ class Membership:
             return len(self.table.at(address)) > 1
         return uid in self.verdicts.accused
 
-    def _doubt(self, uid: bytes, incarnation: int, cause: int) -> bool:
-        """A death out of the blue: of a member that the far side of a healed cut had lost, or a
-        lie. The member hears of it, and if it lives it says so before this is believed."""
-        row = self.table.rows[uid]
-        if incarnation < row.incarnation or len(self._doubted) >= DOUBTED:
-            return False
-        known = self._doubted.get(uid)
-        if known is not None and known[0] >= incarnation:
-            return False
-        self._doubted[uid] = incarnation, cause
-        self.context.counts["deaths_doubted"] += 1
-        self.context.timers.set_earlier(
-            ("hearing", uid), self.context.now + self.context.settings.hearing
-        )
-        return True
-
     def believe(self, uid: bytes) -> None:
         """A doubted death was not denied in time."""
-        incarnation, cause = self._doubted.pop(uid, (-1, SILENT))
+        incarnation, cause = self.hearsay.undenied(uid) or (-1, SILENT)
         row = self.table.rows.get(uid)
         if row is not None and row.status == ALIVE and incarnation >= row.incarnation:
             self._end(uid, FAILED, incarnation, None, self.context.wall_ms, cause)
+
+    def _make_room(self) -> None:
+        """In a full table the oldest dead make room for whoever is new."""
+        limit = self.context.settings.members
+        if len(self.table.rows) < limit:
+            return
+        dead = sorted(
+            (row.since, uid) for uid, row in self.table.rows.items() if row.status != ALIVE
+        )
+        self.context.counts["table_full"] += 1
+        for _, uid in dead[: 1 + limit // 20]:
+            self.table.forget(uid)
 
     def _learned(self, row: Row, event: Callable[[Member], Event]) -> None:
         row.learned = self.context.wall_ms
@@ -319,56 +303,13 @@ class Membership:
 
     def change_mine(self, tags: dict[str, str]) -> None:
         """Change my own record and tell everybody."""
-        self._raise(self.me.incarnation + 1, tags)
+        self.myself.change(tags)
         self.context.emit(MemberUpdated(self.view(self.context.uid)))
 
-    def _raise(self, incarnation: int, tags: dict[str, str] | None = None) -> None:
-        old = self.me
-        self.me = wire.Record(
-            old.uid,
-            old.name,
-            old.address,
-            old.epoch,
-            incarnation,
-            old.role,
-            old.tags if tags is None else tags,
-            old.speaks,
-            old.features,
-        )
-        if self.is_leaf:
-            return
-        self.table.merge(old.uid, ALIVE, incarnation, record=self.me, since=0)
-        if zone_of(old) != zone_of(self.me):
-            self._view_soon(old.uid)
-        self.verdicts.refuted(old.uid)
-        self.spread.publish(wire.Alive(self.me))
-
-    def _contradict(self, incarnation: int) -> None:
-        """Somebody holds me dead or suspect in this incarnation of mine: I am in a later one."""
-        if not self.leaving and incarnation >= self.me.incarnation and incarnation < 2**32 - 1:
-            self.context.counts["refutations"] += 1
-            self._raise(incarnation + 1)
-
-    def leave(self) -> None:
-        """Say that I go, to everybody, and ask the neighbours whether they heard it."""
-        self.leaving = True
-        if self.is_leaf:
-            return
-        uid, incarnation = self.context.uid, self.me.incarnation + 1
-        self.table.merge(uid, LEFT, incarnation, record=None, since=self.context.wall_ms)
-        self.spread.all_eager()
-        self.spread.publish(wire.Gone(uid, incarnation))
-        self.spread.flush()
-        self._farewells = {self.watch.ask(link) for link in self.links.open()}
-
-    @property
-    def left_heard(self) -> bool:
-        """Whether every neighbour that was told of the leave has answered."""
-        return not self._farewells
-
-    def answered(self, probe: int) -> None:
-        """A probe of this number was answered."""
-        self._farewells.discard(probe)
+    def _raised(self, before: wire.Record) -> None:
+        if zone_of(before) != zone_of(self.me):
+            self._view_soon(before.uid)
+        self.verdicts.refuted(before.uid)
 
     # --- alerts and verdicts
 
@@ -377,6 +318,9 @@ class Membership:
         self.spread.publish(alert)
 
     def _alert(self, alert: wire.Alert) -> bool:
+        if alert.observer == self.context.uid:
+            self.watch.disown(alert)
+            return False
         if not self.verdicts.hear(alert):
             return False
         if alert.kind == REFUSED and alert.subject not in self.rings.uids and not self.is_leaf:
@@ -390,7 +334,7 @@ class Membership:
 
     def _suspect(self, uid: bytes) -> None:
         if uid == self.context.uid:
-            self._contradict(self.me.incarnation)
+            self.myself.deny(self.me.incarnation)
             return
         row = self.table.rows[uid]
         row.suspect = True
@@ -405,7 +349,7 @@ class Membership:
     def _declare(self, uid: bytes, cause: int) -> None:
         """The mesh's rules say that this member is dead."""
         if uid == self.context.uid:
-            self._contradict(self.me.incarnation)
+            self.myself.deny(self.me.incarnation)
             return
         incarnation = self.table.rows[uid].incarnation
         if self._end(uid, FAILED, incarnation, None, self.context.wall_ms, cause):
@@ -479,7 +423,7 @@ class Membership:
 
     def reap(self) -> None:
         """Forget those that failed or left long ago."""
-        self._early.clear()
+        self.hearsay.reap()
         self.verdicts.reap()
         oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
         for uid, row in list(self.table.rows.items()):

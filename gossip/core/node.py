@@ -147,10 +147,14 @@ class Node:
         counts = self.context.counts
         counts["frames_received"] += 1
         counts["bytes_received"] += len(frame)
+        link = self.links.by_number.get(number)
+        if link is not None and not link.frames.take(self.context.now, 1 + len(frame) / 16384):
+            counts["flooded"] += 1
+            return
         try:
             message = wire.decode(frame, mesh=self.context.mesh, me=self.uid)
         except OtherVersion:
-            self.greeting.other_version(self.links.by_number.get(number))
+            self.greeting.other_version(link)
             return
         except FrameInvalid:
             counts["malformed"] += 1
@@ -158,7 +162,6 @@ class Node:
         if message is None:
             counts["unknown_kind"] += 1
             return
-        link = self.links.by_number.get(number)
         if isinstance(message, wire.Hello):
             if link is None and len(self.links.by_number) >= self.context.settings.links:
                 counts["links_refused"] += 1
@@ -286,12 +289,12 @@ class Node:
     def leave(self, now: float) -> None:
         """Say that this member goes. `left_heard` tells how many have answered since."""
         self._wake(now)
-        self.members.leave()
+        self.members.myself.leave(self.members.watch.ask)
 
     @property
     def left_heard(self) -> bool:
         """Whether all neighbours have acknowledged the leave (true if there are none)."""
-        return self.members.left_heard
+        return self.members.myself.left_heard
 
     # --- messages
 
@@ -308,7 +311,7 @@ class Node:
 
     def _on_probed(self, link: Link, message: wire.Probed) -> None:
         if self.members.watch.answered(link, message.number):
-            self.members.answered(message.number)
+            self.members.myself.answered(message.number)
 
     def _on_rumour(self, rumour: wire.Rumour, link: Link) -> bool:
         if isinstance(rumour, wire.Written):
@@ -390,6 +393,7 @@ _TIMERS: dict[object, Callable[..., None]] = {
     "probe-again": lambda node, uid: node.members.watch.probe_again(uid),
     "miss": lambda node, uid, kind: node.members.watch.still_missing(uid, kind),
     "redial": lambda node, uid: node.members.watch.redial(uid),
+    "deny": lambda node: node.members.myself.deny_all(),
     "reach": lambda node, uid: node.arbiters.unheard(uid),
     "vouch": lambda node, uid: node.members.watch.vouch(uid),
     "vote": lambda node, uid: node.members.verdicts.evaluate(uid),

@@ -16,6 +16,7 @@ mend it. A rumour's name is a hash of its bytes, so what several members conclud
 say in the same bytes is one rumour.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -28,6 +29,8 @@ from meshcache.gossip.core.verdicts import REFUSED
 from meshcache.gossip.errors import FrameInvalid
 
 Key = tuple[object, ...]
+NAMED = 4096
+"""Rumours that one link may have named and not brought."""
 _FLOODED = frozenset({"end", "refused"})
 _URGENCY = {
     wire.Dead: 0,
@@ -107,6 +110,9 @@ class Spread:
     _eager_queue: dict[int, Queue] = field(default_factory=dict)
     _lazy_queue: dict[int, list[bytes]] = field(default_factory=dict)
     _named_by: dict[bytes, list[int]] = field(default_factory=dict)
+    """Name of a rumour that has not come -> links that named it."""
+    _named: Counter[int] = field(default_factory=Counter)
+    """How many of those each link has named."""
     _busy: set[int] = field(default_factory=set)
     """Links whose transport cannot take more now."""
 
@@ -138,7 +144,8 @@ class Spread:
     def _remember(self, name: bytes, raw: bytes, key: Key) -> None:
         self._known[name] = (raw, self.context.now, key)
         self._known_bytes += len(raw)
-        self._named_by.pop(name, None)
+        for number in self._named_by.pop(name, ()):
+            self._unname(number)
         self.context.timers.cancel(("graft", name))
         oldest = self.context.now - self.context.settings.remember
         while self._known_bytes > self.context.settings.remember_bytes or (
@@ -205,10 +212,14 @@ class Spread:
     def on_ihave(self, link: Link, message: wire.Ihave) -> None:
         """Rumours were named."""
         for name in message.ids:
-            if name not in self._known and len(self._named_by) < 65536:
+            if name not in self._known:
+                if self._named[link.number] >= NAMED:
+                    self.context.counts["names_refused"] += 1
+                    return
                 namers = self._named_by.setdefault(name, [])
                 if len(namers) < 8 and link.number not in namers:
                     namers.append(link.number)
+                    self._named[link.number] += 1
                 if len(namers) == 1:
                     self.context.timers.set(
                         ("graft", name), self.context.now + self.context.settings.graft_after
@@ -218,7 +229,9 @@ class Spread:
         """A rumour that was named has not come: ask one of those who named it."""
         namers = self._named_by.get(name, [])
         while namers:
-            link = self.links.by_number.get(namers.pop(0))
+            number = namers.pop(0)
+            self._unname(number)
+            link = self.links.by_number.get(number)
             if link is not None and link.peer is not None:
                 self._lazy.discard(link.number)
                 self.links.send(link, wire.Graft([name]))
@@ -227,6 +240,11 @@ class Spread:
                 )
                 return
         self._named_by.pop(name, None)
+
+    def _unname(self, number: int) -> None:
+        self._named[number] -= 1
+        if self._named[number] <= 0:
+            del self._named[number]
 
     def on_graft(self, link: Link, message: wire.Graft) -> None:
         """A peer misses rumours that were named to it."""

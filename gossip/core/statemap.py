@@ -183,9 +183,20 @@ class StateMap:
         self.size -= _size(entry)
         self.count -= 1
 
+    def raise_floor(self, floor: int, wall_ms: int) -> None:
+        """Take over the floor of a member that holds the same entries. One that is younger than
+        any tombstone that may be forgotten is a lie, or of a clock far ahead."""
+        if floor <= self._oldest(wall_ms):
+            self.floor = max(self.floor, floor)
+        else:
+            self.refused += 1
+
+    def _oldest(self, wall_ms: int) -> int:
+        return int(wall_ms - self._settings.forget_entries * 1000) << COUNTER_BITS
+
     def reap(self, wall_ms: int) -> None:
         """Forget tombstones older than a week."""
-        oldest = int(wall_ms - self._settings.forget_entries * 1000) << COUNTER_BITS
+        oldest = self._oldest(wall_ms)
         for entry in list(self.all()):
             if entry.value is None and entry.clock < oldest:
                 self._drop(entry)

@@ -55,11 +55,13 @@ class Sync:
 
     def on_digest(self, link: Link, message: wire.Digest) -> None:
         """A peer begins to compare."""
+        if self._too_often(link):
+            return
         members = message.members != self.table.digest.total
         entries = message.entries != self.entries.digest.total
         if not entries:
             # We hold the same entries, so what it may forget, we may.
-            self.entries.floor = max(self.entries.floor, message.floor)
+            self.entries.raise_floor(message.floor, self.context.wall_ms)
         if members or entries:
             self.context.counts["syncs_unequal"] += 1
             self.links.keep(link, self.context.settings.link_linger)
@@ -73,6 +75,8 @@ class Sync:
 
     def on_differ(self, link: Link, message: wire.Differ) -> None:
         """The peer's hashes differ: send what we have there, and ask for its part."""
+        if self._too_often(link):
+            return
         members = self.table.digest.differing(message.members)
         entries = self.entries.digest.differing(message.entries)
         if members or entries:
@@ -84,8 +88,15 @@ class Sync:
             self.take_row(row)
         for entry in message.entries:
             self.take_entry(entry)
-        if message.want_members or message.want_entries:
+        if (message.want_members or message.want_entries) and not self._too_often(link):
             self._send(link, message.want_members, message.want_entries, ask=False)
+
+    def _too_often(self, link: Link) -> bool:
+        """Each answer may be many times what asked for it, so nobody may ask all the time."""
+        if link.comparisons.take(self.context.now):
+            return False
+        self.context.counts["syncs_refused"] += 1
+        return True
 
     def _send(
         self, link: Link, members: Sequence[int], entries: Sequence[int], *, ask: bool

@@ -28,8 +28,8 @@ RECENT = 30.0
 """An alert counts if its observer was one this long ago: rings differ while views differ."""
 VOUCHED = 15.0
 """So long somebody's word that it hears a member counts; it is said again while others accuse."""
-MOST_WORDS = 32
-"""Words kept of one case; there are seldom more than the observers of two views."""
+STRANGERS = 8
+"""Words kept of members that are no observers of the subject in the views that are known here."""
 
 
 @dataclass(slots=True)
@@ -91,9 +91,12 @@ class Verdicts:
         known = case.alerts.get(alert.observer)
         if known is not None and known.number >= alert.number:
             return False
-        if known is None and len(case.alerts) >= MOST_WORDS:
-            self.context.counts["alerts_refused"] += 1
-            return False
+        if known is None and not self._observes(alert.observer, alert.subject):
+            # Views differ for a while, so strangers' words are kept, but not many.
+            strangers = sum(not self._observes(one, alert.subject) for one in case.alerts)
+            if strangers >= STRANGERS:
+                self.context.counts["alerts_refused"] += 1
+                return False
         accused = any(word.kind != HEARD for word in case.alerts.values())
         case.alerts[alert.observer] = alert
         if alert.kind == HEARD:
@@ -123,7 +126,7 @@ class Verdicts:
             return
         now, settings = self.context.now, self.context.settings
         case.refuted = [at for at in case.refuted if at > now - settings.refutation_window]
-        case.refuted.append(now)
+        case.refuted = [*case.refuted, now][-settings.refutations - 1 :]
         if case.suspect and len(case.refuted) > settings.refutations:
             return
         case.floor = self.table.rows[uid].incarnation

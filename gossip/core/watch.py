@@ -23,6 +23,7 @@ from math import inf
 
 from meshcache.gossip import wire
 from meshcache.gossip.core.arbiters import Arbiters
+from meshcache.gossip.core.bucket import Bucket
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import Why
 from meshcache.gossip.core.links import Link, Links
@@ -35,6 +36,7 @@ HANG_UPS = 3
 """Dials that are accepted and then hung up, in a row, before that is held for silence: a process
 that dies in the middle of a handshake looks like this once."""
 WITNESSED = 64
+MOST_NUMBERS = 2**32 - 1
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class Watch:
     _quiet_until: float = 0.0
     _witnessed: dict[bytes, int] = field(default_factory=dict)
     """Newcomers whose link closed, and how often they were refused since."""
+    _denials: Bucket = field(default_factory=lambda: Bucket(rate=10, burst=20))
     _numbers: int = 0
     _probes: dict[int, tuple[bytes, float]] = field(default_factory=dict)
 
@@ -310,6 +313,17 @@ class Watch:
         self.publish(
             wire.Alert(uid, self.incarnation_of(uid), self.context.uid, self._numbers, kind)
         )
+
+    def disown(self, alert: wire.Alert) -> None:
+        """Somebody spread a word in my name: if I did not say it, I say what is so."""
+        subject = self.subjects.get(alert.subject)
+        mine = subject.alert if subject is not None else HEARD
+        if alert.number <= self._numbers or alert.kind == mine:
+            return
+        self.context.counts["hostile"] += 1
+        self._numbers = alert.number
+        if self._denials.take(self.context.now) and self._numbers < MOST_NUMBERS:
+            self._say(alert.subject, mine)
 
     def refuted(self, uid: bytes) -> None:
         """The subject says that it lives: it gets a new chance to be heard."""

@@ -127,7 +127,7 @@ def _incarnation_back(process: Process, other: Process) -> None:
     members.change_mine({"a": "b"})
     process.node.take()
     checked(process)
-    members.me = wire.Record(process.uid, process.name, process.address, 0, 0, 0, {})
+    members.myself.record = wire.Record(process.uid, process.name, process.address, 0, 0, 0, {})
 
 
 def _incarnation_of_another_raised(process: Process, other: Process) -> None:
