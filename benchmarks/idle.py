@@ -8,7 +8,6 @@ other agents or is the page cache of its files).
 import argparse
 import asyncio
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -17,25 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.mesh import Mesh, Node
+from benchmarks.usage import cpu_seconds, memory
 from meshcache.errors import MeshcacheError
 from meshcache.units import MIB, format_size, parse_duration
 
-_TICK = os.sysconf("SC_CLK_TCK")
 _SETTLE = 15.0
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
-
-
-def memory(pid: int, name: str) -> int:
-    """Bytes of one line of /proc/PID/smaps_rollup."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    match = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
-    assert match is not None
-    return int(match[1]) * 1024
 
 
 def pid_of(node: Node) -> int:

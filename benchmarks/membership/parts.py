@@ -1,0 +1,119 @@
+"""A part of a run: one subject at one size, with every sample, as a JSON file."""
+
+import os
+import platform
+import random
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.membership.measures import MEASURES, starts
+from benchmarks.membership.mesh import Mesh, NotInTime, Row
+from benchmarks.membership.subjects import SUBJECTS
+from benchmarks.usage import Busy
+from tests.support.namespaces import Namespaces
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What it was measured on."""
+
+    cpus: int
+    model: str
+    kernel: str
+    python: str
+
+
+class Part(msgspec.Struct):
+    """What was measured of one subject at one size."""
+
+    subject: str
+    version: str
+    members: int
+    began: str
+    """ISO 8601, UTC."""
+    seed: int
+    machine: Machine
+    samples: dict[str, list[Row]]
+    """By measure."""
+    busy: float = 0.0
+    """Percent of the machine over the whole part."""
+    stopped: str = ""
+    """Why it ended early."""
+
+    def is_of(self, subject: str, members: int) -> bool:
+        """Whether it is of this subject at this size."""
+        return (self.subject, self.members) == (subject, members)
+
+
+def this_machine() -> Machine:
+    """As /proc tells."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return Machine(os.cpu_count() or 1, model, platform.release(), python)
+
+
+def measure(subject: str, members: int, wanted: Mapping[str, int], *, seed: int) -> Part:
+    """Measure one subject at one size. `wanted`: measure -> samples; ``starts`` is how many meshes
+    are started (at least one), the last of which serves the others.
+
+    Raises:
+        EnvironmentUnfit: something this needs is not here.
+    """
+    network = Namespaces()
+    try:
+        part = Part(
+            subject,
+            SUBJECTS[subject](network).version(),
+            members,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            seed,
+            this_machine(),
+            {},
+        )
+    finally:
+        network.close()
+    busy, rng = Busy(), random.Random(seed)
+    for left in range(wanted.get("starts", 1) - 1, -1, -1):
+        _mesh(part, {} if left else wanted, rng)
+    part.busy = busy.percent()
+    return part
+
+
+def _mesh(part: Part, wanted: Mapping[str, int], rng: random.Random) -> None:
+    network = Namespaces()
+    mesh = Mesh(SUBJECTS[part.subject](network), network, rng)
+    try:
+        part.samples.setdefault("starts", []).extend(starts.measure(mesh, part.members))
+        for name, measure in MEASURES.items():
+            if wanted.get(name):
+                part.samples[name] = rows = measure.run(mesh, wanted[name])
+                print(part.subject, part.members, name, rows[-1], file=sys.stderr, flush=True)
+    except NotInTime as error:
+        part.stopped = str(error)
+        print(part.subject, part.members, error, file=sys.stderr, flush=True)
+    finally:
+        mesh.close()
+        network.close()
+
+
+def save(part: Part, folder: Path) -> Path:
+    """Write it to a file of its own in this folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began = part.began[:19].replace(":", "").replace("-", "")
+    file = folder / f"{part.subject}-{part.members}-{began}.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(part), indent=1))
+    return file
+
+
+def load(folders: Iterable[Path]) -> list[Part]:
+    """All parts of these folders.
+
+    Raises:
+        msgspec.ValidationError: a file is no part.
+    """
+    files = sorted(file for folder in folders for file in folder.glob("*.json"))
+    return [msgspec.json.decode(file.read_bytes(), type=Part) for file in files]
