@@ -79,7 +79,7 @@ def main() -> int:
     runner.set_defaults(command=run)
     commands.add_parser("table", help=table.__doc__).set_defaults(command=table)
     plotter = commands.add_parser("plot", help=plot.__doc__)
-    plotter.add_argument("--images", type=Path, default=Path("docs/images"))
+    plotter.add_argument("--images", type=Path, default=FOLDER)
     plotter.set_defaults(command=plot)
     given = parser.parse_args()
     try:

@@ -30,13 +30,13 @@ class Part(msgspec.Struct):
     """What was measured of one subject at one size."""
 
     subject: str
-    version: str
     members: int
     began: str
     """ISO 8601, UTC."""
     seed: int
     machine: Machine
-    samples: dict[str, list[Row]]
+    version: str = ""
+    samples: dict[str, list[Row]] = {}
     """By measure."""
     busy: float = 0.0
     """Percent of the machine over the whole part."""
@@ -63,19 +63,8 @@ def measure(subject: str, members: int, wanted: Mapping[str, int], *, seed: int)
     Raises:
         EnvironmentUnfit: something this needs is not here.
     """
-    network = Namespaces()
-    try:
-        part = Part(
-            subject,
-            SUBJECTS[subject](network).version(),
-            members,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            seed,
-            this_machine(),
-            {},
-        )
-    finally:
-        network.close()
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    part = Part(subject, members, began, seed, this_machine())
     busy, rng = Busy(), random.Random(seed)
     for left in range(wanted.get("starts", 1) - 1, -1, -1):
         _mesh(part, {} if left else wanted, rng)
@@ -86,6 +75,7 @@ def measure(subject: str, members: int, wanted: Mapping[str, int], *, seed: int)
 def _mesh(part: Part, wanted: Mapping[str, int], rng: random.Random) -> None:
     network = Namespaces()
     mesh = Mesh(SUBJECTS[part.subject](network), network, rng)
+    part.version = mesh.subject.version()
     try:
         part.samples.setdefault("starts", []).extend(starts.measure(mesh, part.members))
         for name, measure in MEASURES.items():

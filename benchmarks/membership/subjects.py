@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from benchmarks.membership.forker import Forker
@@ -166,14 +166,11 @@ class Serf:
 
         return Running(process.pid, read, event, lambda: os.kill(process.pid, signal.SIGINT), close)
 
-    def understand(self, line: str) -> Heard | None:
+    @classmethod
+    def understand(cls, line: str) -> Heard | None:
         """By its log."""
-        return next(self._found(line), None)
-
-    def _found(self, line: str) -> Iterator[Heard]:
-        for word, pattern in self.SAYS:
-            if match := pattern.search(line):
-                yield Heard(word, match[1])
+        found = ((word, pattern.search(line)) for word, pattern in cls.SAYS)
+        return next((Heard(word, match[1]) for word, match in found if match), None)
 
     def close(self) -> None:
         """Nothing but the members was started."""
