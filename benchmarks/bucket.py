@@ -64,6 +64,8 @@ class Bucket:
         """Requests by kind: page, top, one, head, get."""
         self.fail_from: int | None = None
         """Pages from this one on, counted from 1, are answered with status 500."""
+        self.fails_late = False
+        """They are answered with status 200 and an error in the body, as S3 does at times."""
         self.page_size = _PAGE
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -116,7 +118,10 @@ class Bucket:
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.fail_from is not None and self.counts["page"] >= self.fail_from:
-            return web.Response(status=500, text="made to fail")
+            error = "<Error><Code>InternalError</Code><Message>made to fail</Message></Error>"
+            return web.Response(
+                status=200 if self.fails_late else 500, text=error, content_type="application/xml"
+            )
         token = query.get("continuation-token")
         after = base64.b64decode(token).decode() if token else query.get("start-after", "")
         index = max(bisect_left(self.keys, prefix), bisect_right(self.keys, after) if after else 0)

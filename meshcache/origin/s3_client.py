@@ -154,7 +154,7 @@ class S3Clients:
             ) from error
         except Exception as error:
             raise failure(self._place.shown, error) from error
-        client.meta.events.register(EVENT, take_page)
+        _parse_pages(client)
         return Lease(client, secrets)
 
 
@@ -191,6 +191,15 @@ def _prepare(place: Place) -> tuple[Any, Any]:
         parameter_validation=False,
     )
     return session, config
+
+
+def _parse_pages(client: Any) -> None:
+    """Have the pages of listings parsed by us."""
+    from botocore import handlers
+
+    client.meta.events.register(EVENT, take_page)
+    # It builds a tree of each answer to see whether it is an error after all; ours sees that too.
+    client.meta.events.unregister("before-parse.s3.*", getattr(handlers, "_handle_200_error", None))
 
 
 @functools.cache

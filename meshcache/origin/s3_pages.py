@@ -48,11 +48,15 @@ def take_page(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
 ) -> None:
     """Parse a page in botocore's place; a handler of the event `EVENT`."""
-    if response_dict["status_code"] < 300:
-        page = _parse(response_dict["body"])
-        if page is not None:
-            customized_response_dict[PAGE] = page
-            response_dict["body"] = b"<ListBucketResult/>"
+    if response_dict["status_code"] >= 300:
+        return
+    if b"<ListBucketResult" not in response_dict["body"]:
+        response_dict["status_code"] = 500  # an error that came too late for the status
+        return
+    page = _parse(response_dict["body"])
+    if page is not None:
+        customized_response_dict[PAGE] = page
+        response_dict["body"] = b"<ListBucketResult/>"
 
 
 def page_of(answer: Mapping[str, Any]) -> Page:
@@ -73,7 +77,7 @@ def page_of(answer: Mapping[str, Any]) -> Page:
 
 
 def _parse(body: bytes) -> Page | None:
-    if b"<ListBucketResult" not in body or b"<![CDATA[" in body:
+    if b"<![CDATA[" in body:
         return None
     try:
         text = body.decode()

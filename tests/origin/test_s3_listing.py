@@ -131,12 +131,14 @@ async def test_a_large_bucket_is_listed_whole_in_about_as_many_pages_as_it_has(
     assert made_up.counts["page"] <= 2 * 25 + 16
 
 
+@pytest.mark.parametrize("page", [1, 12])
+@pytest.mark.parametrize("late", [False, True])
 async def test_a_listing_that_fails_at_some_page_is_an_error_and_no_shorter_listing(
-    made_up: Bucket,
+    made_up: Bucket, page: int, late: bool
 ) -> None:
-    made_up.fail_from = 12
+    made_up.fail_from, made_up.fails_late = page, late
     async with opened(made_up) as origin:
-        with pytest.raises(OriginFailed, match="HTTP 500"):
+        with pytest.raises(OriginFailed, match="InternalError"):
             await listing(origin)
 
 
