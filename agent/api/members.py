@@ -8,6 +8,7 @@ from aiohttp import web
 
 from meshcache import __version__
 from meshcache.agent.api.answers import json
+from meshcache.agent.api.dataset_status import held_here
 from meshcache.agent.mesh import Peer, peer_of
 from meshcache.agent.node import NODE
 from meshcache.gossip import Standing
@@ -82,5 +83,6 @@ async def status(request: web.Request) -> web.Response:
             },
             "fallbacks": dict(node.reader.steps),
             "mounts": node.mounts.all(),
+            "held": held_here(node),
         }
     )
