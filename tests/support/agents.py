@@ -80,12 +80,13 @@ class Agent:
         """The same, with ``-o json``, decoded."""
         return json.loads(self.run(*arguments, "-o", "json").stdout)
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric's samples, as Prometheus would scrape them."""
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels, as Prometheus would scrape them."""
         with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-        samples = re.findall(rf"^{name}(?:_total)?(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
-        return sum(map(float, samples))
+        samples = re.findall(rf"^{name}(?:_total)?(\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(float(value) for shown, value in samples if all(w in shown for w in wanted))
 
     def states(self) -> dict[str, str]:
         """Member name -> state, as this one sees them."""
