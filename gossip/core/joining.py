@@ -26,12 +26,12 @@ class Joining:
     context: Context
     links: Links
     table: Table
+    lost: set[bytes]
+    """Members that failed without a refusal: they may come back."""
     seeds: bool = False
     """Whether there is anything to look up."""
     mine: set[str] = field(default_factory=set)
     """Addresses at which this member itself answered."""
-    lost: set[bytes] = field(default_factory=set)
-    """Members that failed without a refusal: they may come back."""
     _followed: int = 0
     """Redirects followed since the last round."""
     _delay: float = 0.0

@@ -27,6 +27,7 @@ from meshcache.gossip.core.events import (
 from meshcache.gossip.core.hearsay import Hearsay
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.myself import Myself
+from meshcache.gossip.core.reentry import Reentry
 from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEAF, LEFT, Row, Table
@@ -51,12 +52,13 @@ class Membership:
         self.context = context
         self.links = links
         self.spread = spread
-        self.on_lost: Callable[[bytes], object] = lambda uid: None
-        """Told of members that failed without a refusal."""
+        self.lost: set[bytes] = set()
+        """Members that failed without a refusal: they may come back."""
         self.table = Table(context.settings.members)
         self.is_leaf = record.role == LEAF
         self.hearsay = Hearsay(context)
-        self.myself = Myself(context, record, self.table, links, spread, self._raised)
+        self.reentry = Reentry(context, self.table, self.lost)
+        self.myself = Myself(context, record, self.table, links, spread, self.reentry, self._raised)
         self.rings = Rings(context.settings.observers)
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self._declare)
         self.verdicts.rings = self.rings
@@ -185,7 +187,7 @@ class Membership:
                 incarnation == self.me.incarnation and record != self.me and not self.is_leaf
             ):
                 self.context.counts["hostile"] += 1  # somebody speaks in my name
-                self.myself.deny(incarnation)
+                self.myself.deny(incarnation, failed=True)
             return False
         row = self.table.rows.get(uid)
         known = row.incarnation if row is not None else None
@@ -226,7 +228,7 @@ class Membership:
         cause: int = SILENT,
     ) -> bool:
         if uid == self.context.uid:
-            self.myself.deny(incarnation)
+            self.myself.deny(incarnation, failed=True)
             return False
         row = self.table.rows.get(uid)
         known = row.incarnation if row is not None else None
@@ -261,7 +263,7 @@ class Membership:
         if status == FAILED:
             self.links.drop(uid)
         if status == FAILED and cause == SILENT:
-            self.on_lost(uid)
+            self.lost.add(uid)
         if was_living:
             self._learned(row, _LEAVING[status])
             self._view_soon(uid)
@@ -334,7 +336,8 @@ class Membership:
 
     def _suspect(self, uid: bytes) -> None:
         if uid == self.context.uid:
-            self.myself.deny(self.me.incarnation)
+            self.reentry.trouble()
+            self.myself.deny(self.me.incarnation, failed=False)
             return
         row = self.table.rows[uid]
         row.suspect = True
@@ -349,7 +352,7 @@ class Membership:
     def _declare(self, uid: bytes, cause: int) -> None:
         """The mesh's rules say that this member is dead."""
         if uid == self.context.uid:
-            self.myself.deny(self.me.incarnation)
+            self.myself.deny(self.me.incarnation, failed=True)
             return
         incarnation = self.table.rows[uid].incarnation
         if self._end(uid, FAILED, incarnation, None, self.context.wall_ms, cause):
@@ -382,9 +385,11 @@ class Membership:
         """Beat, unless I have left."""
         if not self.leaving:
             self.watch.beat()
+            self.reentry.look(deaf=self.watch.deaf)
 
     def stalled(self, seconds: float) -> None:
         """I stood still for so long."""
+        self.reentry.trouble()
         self.watch.stalled(seconds)
         self.verdicts.stalled(seconds)
         self.context.timers.delay("hearing", seconds)

@@ -7,6 +7,7 @@ import msgspec
 from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.reentry import Reentry
 from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.table import ALIVE, LEAF, LEFT, Table
 
@@ -24,6 +25,7 @@ class Myself:
         table: Table,
         links: Links,
         spread: Spread,
+        reentry: Reentry,
         on_raised: Callable[[wire.Record], None],
     ) -> None:
         """Begin with this record; `on_raised` is told the one before each change."""
@@ -31,18 +33,25 @@ class Myself:
         self._table = table
         self._links = links
         self._spread = spread
+        self._reentry = reentry
         self._on_raised = on_raised
         self.record = record
         self.is_leaf = record.role == LEAF
         self.leaving = False
+        self.away = False
+        """Whether the mesh holds me failed and I have to wait until I may come back."""
+        self._tags_then: dict[str, str] | None = None
         self._farewells: set[int] = set()
         self._denied_at = -PAUSE
         self._to_deny = -1
         """The highest incarnation in which somebody holds me dead, suspect or another."""
 
     def change(self, tags: dict[str, str]) -> None:
-        """Change my tags and tell everybody."""
-        self._raise(self.record.incarnation + 1, tags)
+        """Change my tags and tell everybody (once I am back, if I am away)."""
+        if self.away:
+            self._tags_then = tags
+        else:
+            self._raise(self.record.incarnation + 1, tags)
 
     def _raise(self, incarnation: int, tags: dict[str, str] | None = None) -> None:
         old = self.record
@@ -55,22 +64,37 @@ class Myself:
         self._on_raised(old)
         self._spread.publish(wire.Alive(self.record))
 
-    def deny(self, incarnation: int) -> None:
-        """Somebody says of me what is not so, in this incarnation of mine: I am in a later one."""
+    def deny(self, incarnation: int, *, failed: bool) -> None:
+        """Somebody says of me what is not so (that I failed, or less), in this incarnation of mine:
+        I am in a later one, at once or when I may come back.
+
+        A denial that arrives when I have been failed is a return. So a suspect, too, says so only
+        if it may return: its observers clear it as soon as they hear it.
+        """
+        if incarnation < self.record.incarnation:
+            return
         self._to_deny = max(self._to_deny, incarnation)
+        wait = self._reentry.wait()
+        if self.away or (wait and not failed):
+            return
         now = self._context.now
-        if now >= self._denied_at + PAUSE:
-            self.deny_all()
+        due = max(self._denied_at + PAUSE, now + wait)
+        if due > now:
+            self.away = wait > 0
+            self._context.timers.set_earlier(("deny",), due)
         else:
-            self._context.timers.set_earlier(("deny",), self._denied_at + PAUSE)
+            self.deny_all()
 
     def deny_all(self) -> None:
         """Deny what was said since the last time."""
+        self.away = False
         if self.leaving or self._to_deny < self.record.incarnation:
             return
+        tags, self._tags_then = self._tags_then, None
         self._denied_at = self._context.now
+        self._reentry.denied()
         self._context.counts["refutations"] += 1
-        self._raise(self._to_deny + 1)
+        self._raise(self._to_deny + 1, tags)
 
     def leave(self, ask: Callable[[Link], int]) -> None:
         """Say that I go, to everybody, and ask the neighbours whether they heard it."""

@@ -88,8 +88,9 @@ class Node:
         self.guest = Guest(self.context, self.links, self.members.table, lambda: self.members.me)
         self.is_leaf = record.role == LEAF
         self.spread.relay = not self.is_leaf
-        self.joining = Joining(self.context, self.links, self.members.table, seeds)
-        self.members.on_lost = self.joining.lost.add
+        self.joining = Joining(
+            self.context, self.links, self.members.table, self.members.lost, seeds
+        )
         self.greeting = Greeting(
             self.context, self.links, self.members, self.joining, self.host, self.sync
         )
@@ -266,14 +267,6 @@ class Node:
         for entry in entries:
             self._take_entry(entry)
         self.map.floor = max(self.map.floor, floor)  # last: it bars what is unknown and older
-
-    def inherit(self, former: "Node", now: float) -> None:
-        """Know what this process's former node knew: the members and the map."""
-        self.remember(former.map.all(), former.map.floor, now)
-        for row in former.members.table.in_buckets(range(256)):
-            self.members.take_row(row)
-        if self.is_leaf:
-            self.context.timers.set_earlier(("guest",), now)
 
     def say(
         self,

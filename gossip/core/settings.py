@@ -41,7 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """No alert for this long after an own stall."""
     open_alerts: int = 8
     """Alerts that one observer may have standing: no one member can start a storm."""
-    refutations: int = 3
+    reentry: float = 300.0
+    """A member that was failed through its own trouble comes back at once, but no oftener than
+    this: what it owns must not move to and fro."""
+    refutations: int = 1
     """Refutations in `refutation_window` that lift a suspicion though its observers stay deaf:
     a member that speaks but is not reachable must not stay for ever."""
     refutation_window: float = 60.0

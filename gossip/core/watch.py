@@ -294,10 +294,15 @@ class Watch:
         if subject is not None and subject.missing:
             self._miss(uid, subject, kind)
 
-    def _in_doubt(self, uid: bytes, subject: Subject) -> bool:
+    @property
+    def deaf(self) -> bool:
+        """Whether half of my subjects are missing at once: more likely it is I who do not hear."""
         total = len(self.subjects)
         missing = sum(one.missing for one in self.subjects.values())
-        if total < 3 or 2 * missing < total or missing < 2 or self.accused_by_other(uid):
+        return total >= 3 and missing >= 2 and 2 * missing >= total
+
+    def _in_doubt(self, uid: bytes, subject: Subject) -> bool:
+        if not self.deaf or self.accused_by_other(uid):
             return False
         settings = self.context.settings
         patience = settings.period + settings.grace + settings.probe_timeout + settings.doubt

@@ -50,5 +50,5 @@ def scenario(seed: int, *, members: int = MEMBERS, steps: int = 12) -> str:
             case _:
                 lines.append(f"wait {dice.choice([0.2, 1, 5, 15])}s")
     lines += [f"heal {name}" for name in cuts]
-    lines += ["expect all agree within 100s", "expect same map within 30s"]
+    lines += ["expect all agree within 400s", "expect same map within 30s"]
     return "\n".join(lines)

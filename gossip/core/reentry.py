@@ -1,0 +1,54 @@
+"""When a member that the mesh holds failed, though it lives, may come back.
+
+The first time at once. A member that hears but is not heard, or that stands still again and again,
+would else come and go every few seconds, and what it owns with it: if the trouble was its own, the
+next return waits until `Settings.reentry` seconds after the last one. In a partition both sides
+fail each other and nobody is to blame: there nobody waits.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from meshcache.gossip.core.context import Context
+from meshcache.gossip.core.table import Table
+
+LATELY = 60.0
+"""Trouble and splits are remembered so many seconds."""
+
+
+@dataclass
+class Reentry:
+    """The returns of one member."""
+
+    context: Context
+    table: Table
+    lost: set[bytes]
+    """Members that failed without a refusal: they may come back."""
+    _trouble: float = -inf
+    _split: float = -inf
+    _denied: float = -inf
+    _received: int = 0
+
+    def look(self, *, deaf: bool) -> None:
+        """How it stands now, to be told in every period: whether I miss half of my subjects."""
+        if deaf:
+            self.trouble()
+        received = self.context.counts["frames_received"]
+        company, self._received = received != self._received, received
+        if company and 3 * len(self.lost) >= len(self.table.living) + len(self.lost):
+            self._split = self.context.now  # I hear some, and a third is gone: a partition
+
+    def trouble(self) -> None:
+        """I stood still, do not hear, or my observers do not hear me: it is not the others."""
+        self._trouble = self.context.now
+
+    def denied(self) -> None:
+        """I say that I live: that brings me back, or keeps me."""
+        self._denied = self.context.now
+
+    def wait(self) -> float:
+        """How many seconds I have to stay away, now that the mesh holds me failed."""
+        now = self.context.now
+        if self._trouble > now - LATELY >= self._split:
+            return max(0.0, self._denied + self.context.settings.reentry - now)
+        return 0.0

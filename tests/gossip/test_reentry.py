@@ -1,0 +1,55 @@
+"""Coming back after having been failed: at once, but not again and again for own trouble."""
+
+from meshcache.gossip.core.events import State
+from meshcache.gossip.sim.network import Network
+from meshcache.gossip.sim.process import Process
+from tests.gossip.meshes import agreed, all_see, mesh, others
+
+
+def _deaf_for_20_s(network: Network, process: Process) -> None:
+    def deaf(source: str, target: str) -> bool:
+        return target == process.address
+
+    network.faults.cuts.append(deaf)
+    network.run(20)
+    network.faults.cuts.remove(deaf)
+
+
+def test_a_member_that_is_deaf_again_and_again_comes_back_once_in_five_minutes() -> None:
+    network, processes = mesh(20)
+    bad, rest = processes[5], others(processes, processes[5])
+    _deaf_for_20_s(network, bad)
+    assert network.run_until(all_see(rest, bad, State.ALIVE), network.now + 20)
+    back = network.now
+    _deaf_for_20_s(network, bad)
+    network.run(20)
+    assert all_see(rest, bad, State.FAILED)()
+    bad.node.set_tags({"while": "away"}, network.now)
+    network.run(back + 280 - network.now)
+    assert all_see(rest, bad, State.FAILED)()
+    assert network.run_until(agreed(processes), back + 320)
+    network.run(1)
+    assert rest[0].node.members.view(bad.uid).tags == {"while": "away"}
+
+
+def test_nobody_waits_after_a_partition_however_often_it_comes() -> None:
+    network, processes = mesh(20)
+    far = {process.address for process in processes[:10]}
+
+    def cut(source: str, target: str) -> bool:
+        return (source in far) != (target in far)
+
+    for _ in range(3):
+        network.faults.cuts.append(cut)
+        network.run(30)
+        network.faults.cuts.remove(cut)
+        assert network.run_until(agreed(processes), network.now + 10)
+
+
+def test_a_new_process_in_the_place_of_a_failed_one_does_not_wait() -> None:
+    network, processes = mesh(12)
+    bad = processes[3]
+    _deaf_for_20_s(network, bad)
+    network.kill(bad)
+    processes[3] = network.start(bad.name, address=bad.address, seeds=["n0:1"])
+    assert network.run_until(agreed(processes), network.now + 5)
