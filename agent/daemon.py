@@ -24,8 +24,6 @@ from meshcache.agent.api import build_app
 from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import DATASETS, HEADS, Catalog
 from meshcache.agent.config import AgentConfig
-from meshcache.agent.held.holdings import Holdings
-from meshcache.agent.held.summary import HELD
 from meshcache.agent.keyfile import KeyFile
 from meshcache.agent.loads import Loads
 from meshcache.agent.membership import Membership
@@ -160,7 +158,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.push_async_callback(membership.close)
     await membership.start()
     gossip = membership.gossip
-    records = Records(gossip, config.cache_dir / "records", tasks, fleeting={HELD})
+    records = Records(gossip, config.cache_dir / "records", tasks)
     records.load()
 
     monitor = Monitor(gossip)
@@ -188,16 +186,6 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     parts.catalog = catalog = Catalog(gossip, snapshots, origins, member=config.name)
     mounts = Mounts(catalog, reader, prefetcher, store, folder=config.socket.parent / "doors")
     stack.push_async_callback(mounts.close)
-    holdings = Holdings(
-        gossip=gossip,
-        mesh=mesh,
-        catalog=catalog,
-        snapshots=snapshots,
-        store=store,
-        client=client,
-        traffic=reader.traffic,
-        tasks=tasks,
-    )
     node = Node(
         config=config,
         name=config.name,
@@ -216,12 +204,10 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         catalog=catalog,
         loads=Loads(catalog, reader, mesh, tasks),
         mounts=mounts,
-        holdings=holdings,
     )
     stack.callback(gossip.subscribe(_Watcher(node, tasks).on_event))
     stack.callback(gossip.subscribe(records.on_event))
     stack.callback(gossip.subscribe(monitor.on_event))
-    stack.callback(gossip.subscribe(holdings.on_event))
     await stack.enter_async_context(_serving(build_app(node, trusted=False), listening))
     control = _listen_unix(config.socket)
     stack.callback(_remove_socket, config.socket)
@@ -230,7 +216,6 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     if config.join:
         await membership.joined()
     mesh.rebuild()
-    holdings.start()
     return node
 
 

@@ -6,7 +6,6 @@ written or deleted in the mesh meanwhile.
 
 import asyncio
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 import structlog
@@ -20,16 +19,8 @@ log = structlog.get_logger()
 class Records:
     """Loads the map at the start, and saves it after each change."""
 
-    def __init__(
-        self, gossip: Gossip, path: Path, tasks: TaskSet, *, fleeting: Collection[str] = ()
-    ) -> None:
-        """Load and save nothing yet.
-
-        Args:
-            path: the file; it is written whole, beside itself, and renamed.
-            fleeting: namespaces whose changes alone are no reason to save.
-        """
-        self._fleeting = fleeting
+    def __init__(self, gossip: Gossip, path: Path, tasks: TaskSet) -> None:
+        """`path` is the file; it is written whole, beside itself, and renamed."""
         self._gossip = gossip
         self._path = path
         self._tasks = tasks
@@ -47,7 +38,7 @@ class Records:
 
     def on_event(self, event: Event) -> None:
         """Save soon, if it was the map that changed."""
-        if isinstance(event, MapChanged) and event.namespace not in self._fleeting:
+        if isinstance(event, MapChanged):
             self._changed = True
             if not self._saving:
                 self._saving = True

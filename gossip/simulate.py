@@ -2,86 +2,87 @@
 
 run FILE      a scenario (see `meshcache.gossip.sim.scenario`), with all safety checkers
 chaos         random scenarios, one for each seed
-table         our figures beside those of memberlist with Lifeguard, same seeds
+goals         the goals that a simulation can try: target, ours, memberlist with Lifeguard under
+              the same seeds, verdict
 """
 
 import argparse
-import statistics
+import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from meshcache.gossip.errors import GossipError
-from meshcache.gossip.sim import experiments
 from meshcache.gossip.sim.chaos import scenario
-from meshcache.gossip.sim.memberlist import MemberlistSettings
+from meshcache.gossip.sim.drawing import draw
+from meshcache.gossip.sim.goals import MEASURES, Figure, chosen
 from meshcache.gossip.sim.scenario import Scenario
 
-_WIDTH = 24
-_BAR = 40
+_COLUMNS = "{:4}{:62}{:>7}{:>9}  {:24}{:24}{}\n"
 
 
-def _spread(values: Iterable[float]) -> tuple[float, float]:
-    ordered = sorted(values)
-    return statistics.median(ordered), ordered[-1]
+def _spread(values: Sequence[float], judged: str) -> str:
+    if not values:
+        return "-"
+    if judged == "total":
+        return f"{sum(values):.6g} in {len(values)}"
+    middle = sorted(values)[len(values) // 2]
+    return f"{middle:.3g} ({max(values):.3g}; {len(values)})"
 
 
-def _row(what: str, ours: Iterable[float], theirs: Iterable[float] | None, draw: bool) -> None:
-    mine = _spread(ours)
-    other = _spread(theirs) if theirs is not None else None
-    left = f"{mine[0]:8.3f} ({mine[1]:.3f})"
-    right = f"{other[0]:8.3f} ({other[1]:.3f})" if other else "-".rjust(8)
-    sys.stdout.write(f"{what:44}{left:{_WIDTH}}{right:{_WIDTH}}\n")
-    if draw and other:
-        most = max(mine[1], other[1])
-        for name, (median, _) in (("ours", mine), ("memberlist", other)):
-            sys.stdout.write(f"    {name:12}{'█' * max(1, round(_BAR * median / most))}\n")
-    sys.stdout.flush()
-
-
-def table(members: int, runs: int, seed: int, draw: bool) -> None:
-    """Print the figures of one size."""
-    sys.stdout.write(
-        f"{members} members, {runs} runs, seed {seed}; median (max), seconds unless named\n"
-        f"{'':44}{'ours':{_WIDTH}}{'memberlist (Lifeguard)':{_WIDTH}}\n"
+def _row(figure: Figure) -> str:
+    return _COLUMNS.format(
+        figure.goal,
+        figure.what,
+        figure.members,
+        "" if figure.target is None else f"{figure.target:.4g}",
+        _spread(figure.ours, figure.judged),
+        _spread(figure.theirs, figure.judged),
+        figure.verdict,
     )
-    theirs = list(experiments.memberlist_deaths(members, seed, runs))
-    killed = list(experiments.deaths(members, seed, runs, silent=False))
-    silent = list(experiments.deaths(members, seed, runs, silent=True))
-    all_dead = [death.failed_all for death in theirs]
-    _row("process killed: failed at all", (d.failed_all for d in killed), all_dead, draw)
-    suspects = [death.suspect_all for death in theirs]
-    _row("host silent: suspect at all", (d.suspect_all for d in silent), suspects, draw)
-    _row("host silent: failed at all", (d.failed_all for d in silent), all_dead, draw)
-    for loss in (0.0, 0.2):
-        _row(
-            f"event at all, {loss:.0%} of segments lost",
-            experiments.events(members, seed, runs, loss=loss),
-            experiments.memberlist_events(members, seed, runs, loss=loss),
-            draw,
-        )
-    _row("copies of an event at each member", [experiments.copies(members, seed, 10)], None, draw)
-    _row("idle, bytes sent per member and second", [experiments.idle(members, seed)], None, draw)
-    storms = [experiments.join_storm(members, seed + run) for run in range(min(runs, 3))]
-    _row("all started at once with one seed: all know all", storms, None, draw)
-    if members >= 20:
-        cell = {"blocked": members // 4, "duration": 5.0, "gap": 1.0, "total": 60.0}
-        ours = experiments.anomalies(members, seed, timers_run=True, **cell)  # type: ignore[arg-type]
-        base = experiments.memberlist_anomalies(
-            members,
-            seed,
-            settings=MemberlistSettings(suspicion_mult=5),
-            **cell,  # type: ignore[arg-type]
-        )
-        what = "a quarter stalls 5 s, runs 1 s, for a minute:"
-        _row(f"{what}\n    false deaths", [ours.false], [base.false], draw)
-        _row("    stalled members held failed", [ours.blocked], [base.blocked], draw)
 
 
-def chaos(members: int, runs: int, seed: int) -> int:
-    """Run random scenarios; how many failed."""
+def _measured(goals: Iterable[str], sizes: Sequence[int], runs: int, seed: int) -> Iterable[Figure]:
+    for measure in chosen(goals):
+        smallest, largest = measure.sizes
+        made_for = sizes or [smallest if smallest == largest else max(smallest, 100)]
+        for members in made_for:
+            if smallest <= members <= largest:
+                yield measure.take(members, seed, runs)
+
+
+def goals(options: argparse.Namespace) -> int:
+    """Measure (or read what was measured), print, keep and draw; 0 if every target is met."""
+    gc.disable()  # what a run makes lives as long as the run; looking through it costs minutes
+    sys.stdout.write("median (worst; runs), or sum in so many runs\n")
+    sys.stdout.write(_COLUMNS.format("", "", "members", "target", "ours", "memberlist", "verdict"))
+    figures: list[Figure] = []
+    if options.file is not None:
+        lines = options.file.read_text().splitlines()
+        figures = [msgspec.json.decode(line, type=Figure) for line in lines]
+        for figure in figures:
+            sys.stdout.write(_row(figure))
+    else:
+        for figure in _measured(options.goal, options.members, options.runs, options.seed):
+            figures.append(figure)
+            sys.stdout.write(_row(figure))
+            sys.stdout.flush()
+            if options.save:
+                with options.save.open("ab") as file:
+                    file.write(msgspec.json.encode(figure) + b"\n")
+    if options.draw:
+        for path in draw(figures, options.draw):
+            sys.stdout.write(f"drawn: {path}\n")
+    return int(any(figure.verdict.startswith("missed") for figure in figures))
+
+
+def chaos(options: argparse.Namespace) -> int:
+    """Run random scenarios; 0 if all were good."""
     failed = 0
-    for number in range(seed, seed + runs):
+    members = options.members[0] if options.members else 12
+    for number in range(options.seed, options.seed + options.runs):
         text = scenario(number, members=members)
         try:
             run = Scenario(text, seed=number).run()
@@ -92,39 +93,45 @@ def chaos(members: int, runs: int, seed: int) -> int:
             steps = run.checkers.steps
             sys.stdout.write(f"seed {number}: good, {run.network.now:.0f} s, {steps} steps\n")
         sys.stdout.flush()
-    return failed
+    return int(failed > 0)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the scenario in a file."""
+    done = Scenario(options.file.read_text(), seed=options.seed, loss=options.loss).run()
+    sys.stdout.write(f"good: {done.network.now:.1f} s, {done.checkers.steps} steps checked\n")
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command."""
+    """The command: 0 if all was as it should be, 1 if not, 2 for wrong usage."""
     parser = argparse.ArgumentParser(
         prog="python -m meshcache.gossip.simulate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("run", "chaos", "table"))
-    parser.add_argument("file", nargs="?", type=Path, help="run: the scenario")
-    parser.add_argument("--members", type=int, default=12)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("what", choices=("run", "chaos", "goals"))
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="run: the scenario; goals: figures saved before"
+    )
+    parser.add_argument("--members", type=int, nargs="+", default=[], help="sizes of the mesh")
+    parser.add_argument("--runs", type=int, default=5, help="how many of each")
+    parser.add_argument("--seed", type=int, default=1, help="the first; each run has the next")
     parser.add_argument("--loss", type=float, default=0.0, help="run: share of segments lost")
-    parser.add_argument("--draw", action="store_true", help="table: bars under each row")
+    names = sorted({measure.goal for measure in MEASURES}, key=lambda name: int(name[1:]))
+    parser.add_argument(
+        "--goal", nargs="+", default=[], choices=names, help="goals: these (else: all quick ones)"
+    )
+    parser.add_argument("--save", type=Path, help="goals: append the figures, a line of JSON each")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="goals: draw them as PNG here")
     options = parser.parse_args(arguments)
-    if options.what == "chaos":
-        return 1 if chaos(options.members, options.runs, options.seed) else 0
-    if options.what == "table":
-        table(options.members, options.runs, options.seed, options.draw)
-        return 0
-    if options.file is None:
+    if options.what == "run" and options.file is None:
         parser.error("run needs the file of a scenario")
     try:
-        text = options.file.read_text()
-        run = Scenario(text, seed=options.seed, loss=options.loss).run()
-    except (GossipError, OSError) as error:
+        return {"run": run, "chaos": chaos, "goals": goals}[options.what](options)
+    except (GossipError, OSError, msgspec.MsgspecError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"good: {run.network.now:.1f} s, {run.checkers.steps} steps checked\n")
-    return 0
 
 
 if __name__ == "__main__":

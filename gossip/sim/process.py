@@ -30,6 +30,8 @@ class End:
     """Segments towards this end, in order: when each arrives, and what is done then."""
     timeout: float = FIRST_TIMEOUT
     wakes_at: float = 0.0
+    duplicates: int = 0
+    """Segments that arrived behind the first one under way, which was lost."""
     busy: bool = False
     unsent: list[bytes] = field(default_factory=list)
     """Frames that wait until the connection is open."""

@@ -1,10 +1,11 @@
 """Connections that behave as TCP: in order, held back by what was lost, silent when cut.
 
-A lost segment costs a retransmission timeout and holds back what follows (until three later
-segments tell of it); a cut is silence with back-off (0.2 s doubling to 120 s, as Linux has it) and
-ends only when the next retransmission gets through; a killed process closes its connections, a
-switched-off host does not. A cut of one way stops a connection as one of both ways does: what
-arrives is not acknowledged, so nothing further is sent.
+A lost segment costs a retransmission timeout, doubled each time it is lost again, and holds back
+what follows; when three later segments have arrived it is sent again at once. A cut is silence with
+back-off (0.2 s doubling to 120 s, as Linux has it) and ends only when the next retransmission gets
+through; a killed process closes its connections, a switched-off host does not. A cut of one way
+stops a connection as one of both ways does: what arrives is not acknowledged, so nothing further is
+sent.
 """
 
 from collections import deque
@@ -23,6 +24,8 @@ OVERHEAD = 35 + 52
 PURE_ACK = 52
 BUSY = 256
 """Segments under way at which the sender is told that the link is busy."""
+DUPLICATES = 3
+"""Acknowledgements of the same after which a segment is taken for lost."""
 STRAY = 3.0
 """A repeated or reordered frame comes within so many seconds."""
 
@@ -132,14 +135,15 @@ class Tcp:
 
     def _in_order(self, to: End, call: Callable[..., None], *args: Any) -> None:
         """Call when a segment that is sent now arrives at `to`."""
-        now, faults, delay = self._schedule.now, self._faults, self._delay()
-        if faults.loss or faults.losses:
+        now, delay, share = self._schedule.now, self._delay(), 0.0
+        if self._faults.loss or self._faults.losses:
             assert to.other is not None
-            share = faults.share_lost(to.other.process.address, to.process.address)
+            share = self._faults.share_lost(to.other.process.address, to.process.address)
             timeout = FIRST_TIMEOUT
             while self._chance() < share:
                 delay += timeout
                 timeout = min(2 * timeout, LAST_TIMEOUT)
+        held_back = delay < FIRST_TIMEOUT and to.arrives > now + delay
         to.arrives = max(to.arrives, now + delay)
         waiting = to.under_way
         if len(waiting) == BUSY:
@@ -147,13 +151,19 @@ class Tcp:
         waiting.append((to.arrives, call, args))
         if len(waiting) == 1:
             self._wait_for(to, to.arrives)
-        elif len(waiting) > 3 and to.timeout == FIRST_TIMEOUT:
-            # Three later segments came: fast retransmission, the first does not wait longer.
-            soon = now + 3 * self._delay()
-            if waiting[0][0] > soon:
-                to.under_way = deque((min(when, soon), *rest) for when, *rest in waiting)  # type: ignore[misc]
-                to.arrives = soon
-                self._wait_for(to, soon)
+        elif held_back and share:
+            self._acknowledge_again(to, share)
+
+    def _acknowledge_again(self, to: End, share: float) -> None:
+        """A segment arrives behind one that is missing; the third such one has it sent again."""
+        to.duplicates += 1
+        if to.duplicates != DUPLICATES or self._chance() < share:
+            return
+        soon = self._schedule.now + 3 * self._delay()
+        if to.under_way[0][0] > soon:
+            to.under_way = deque((min(when, soon), *rest) for when, *rest in to.under_way)  # type: ignore[misc]
+            to.arrives = soon
+            self._wait_for(to, soon)
 
     # --- arriving
 
@@ -175,7 +185,7 @@ class Tcp:
             self._wait_for(to, now + to.timeout)
             to.timeout = min(2 * to.timeout, LAST_TIMEOUT)
             return
-        to.timeout = FIRST_TIMEOUT
+        to.timeout, to.duplicates = FIRST_TIMEOUT, 0
         if not to.process.up:
             to.open = False
             if sender.open:  # the host is back, without the connection: it answers with a reset

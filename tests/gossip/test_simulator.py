@@ -13,7 +13,8 @@ from meshcache.gossip import simulate, wire
 from meshcache.gossip.core.table import ALIVE, FAILED, Row
 from meshcache.gossip.sim.chaos import scenario
 from meshcache.gossip.sim.checkers import Checkers, Unsafe
-from meshcache.gossip.sim.experiments import anomalies, memberlist_deaths
+from meshcache.gossip.sim.experiments.anomalies import Cell, anomalies
+from meshcache.gossip.sim.experiments.deaths import memberlist_deaths
 from meshcache.gossip.sim.process import Process
 from meshcache.gossip.sim.scenario import Scenario, ScenarioFailed, ScenarioInvalid
 from tests.gossip.meshes import mesh
@@ -248,6 +249,6 @@ def test_the_baseline_is_pinned_at_a_hundred_members_too() -> None:
 def test_no_healthy_member_is_failed_while_a_quarter_stalls_again_and_again(
     timers_run: bool,
 ) -> None:
-    seen = anomalies(32, 1, blocked=8, duration=5.0, gap=1.0, total=36.0, timers_run=timers_run)
+    seen = anomalies(32, 1, Cell(8, 5.0, 1.0, 36.0), timers_run=timers_run)
     assert seen.false == 0
     assert seen.blocked == 0
