@@ -60,7 +60,7 @@ class Gossip:
         """How often each kind of event was told since the start, by its class's name."""
         self.lag = Lag()
         """How late the loop woke this member."""
-        self.map = ReplicatedMap(self._running)
+        self.map = ReplicatedMap(self._running, self.subscribe)
         self.rotation = Rotation(
             self.keys,
             self._talk,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from meshcache.gossip import saved
+from meshcache.gossip.core.events import Event, MapChanged
 from meshcache.gossip.core.statemap import ANY, Entry, Version
 from meshcache.gossip.core.statemap import Any as AnyVersion
 from meshcache.gossip.driver import Driver
@@ -11,9 +12,14 @@ from meshcache.gossip.driver import Driver
 class ReplicatedMap:
     """Small entries that every member holds."""
 
-    def __init__(self, driver: Callable[[], Driver]) -> None:
-        """The map of the member that `driver` gives."""
+    def __init__(
+        self,
+        driver: Callable[[], Driver],
+        subscribe: Callable[[Callable[[Event], None]], Callable[[], None]],
+    ) -> None:
+        """The map of the member that `driver` gives; `subscribe` is that of its `Gossip`."""
         self._driver = driver
+        self._subscribe = subscribe
 
     def put(
         self,
@@ -63,6 +69,21 @@ class ReplicatedMap:
     def items(self, namespace: str) -> list[tuple[str, Entry]]:
         """All entries of a namespace, sorted by key."""
         return self._driver().node.map.items(namespace)
+
+    def watch(
+        self, namespace: str, callback: Callable[[str, Entry | None], None], *, prefix: str = ""
+    ) -> Callable[[], None]:
+        """Have `callback` called on the loop with (key, entry) for each change from now on of a
+        key of this namespace that begins with `prefix`; the entry is None if it was deleted. The
+        answer ends that."""
+
+        def tell(event: Event) -> None:
+            if not isinstance(event, MapChanged) or event.namespace != namespace:
+                return
+            if event.key.startswith(prefix):
+                callback(event.key, self.get(namespace, event.key))
+
+        return self._subscribe(tell)
 
     def dump(self) -> bytes:
         """The whole map, for `load` after this member's next start."""

@@ -109,6 +109,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tags_bytes: int = 512
     map_entries: int = 10_000
     map_bytes: int = 16 * 1024 * 1024
+    space_entries: int = 8_000
+    space_bytes: int = 12 * 1024 * 1024
+    """What one namespace of the map may take, so that it cannot lock the others out."""
     clock_ahead: float = 24 * 3600.0
     """A write whose clock is further ahead than this is refused: a broken clock must not make
     its entries eternal."""

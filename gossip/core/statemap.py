@@ -10,6 +10,7 @@ price: what was written in a partition that lasted longer than that week may be 
 has no floor and takes everything.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -86,6 +87,8 @@ class StateMap:
         self._settings = settings
         self._clock = HybridClock()
         self._spaces: dict[str, dict[str, wire.MapEntry]] = {}
+        self._sizes: Counter[str] = Counter()
+        """Bytes of each namespace."""
         self.digest = Digest()
         self.size = 0
         self.count = 0
@@ -131,16 +134,22 @@ class StateMap:
             raise MapConflict(f"{space}/{key} was changed by somebody else: read it again")
         entry = wire.MapEntry(space, key, value, self._clock.next(wall_ms), self._writer)
         old = self._spaces.get(space, {}).get(key)
-        if value is not None and not self._fits(entry, old, 1):
-            raise MapFull(f"{space}/{key}: the map is full, {self.count} entries, {self.size} B")
+        if value is not None and (full := self._full(entry, old, 1)):
+            raise MapFull(f"{space}/{key} does not fit: {full}")
         self._store(entry, old)
         return entry
 
-    def _fits(self, entry: wire.MapEntry, old: wire.MapEntry | None, times: int) -> bool:
-        count = self.count + (old is None)
-        size = self.size + _size(entry) - (_size(old) if old else 0)
-        limits = self._settings
-        return count <= times * limits.map_entries and size <= times * limits.map_bytes
+    def _full(self, entry: wire.MapEntry, old: wire.MapEntry | None, times: int) -> str | None:
+        """What has no room for the entry, if so many times the limits are allowed."""
+        more, limits, space = int(old is None), self._settings, entry.space
+        grows = _size(entry) - (_size(old) if old else 0)
+        held, size = len(self._spaces.get(space, ())), self._sizes.get(space, 0)
+        if held + more > times * limits.space_entries or size + grows > times * limits.space_bytes:
+            return f"the namespace {space} is full, {held} entries, {size} B"
+        count, size = self.count + more, self.size + grows
+        if count > times * limits.map_entries or size > times * limits.map_bytes:
+            return f"the map is full, {self.count} entries, {self.size} B"
+        return None
 
     def merge(self, entry: wire.MapEntry, wall_ms: int) -> wire.MapEntry | None:
         """Take in another's entry; what is returned is news, to be told to the others.
@@ -158,7 +167,7 @@ class StateMap:
             if entry.value is None:
                 return None
             entry = wire.MapEntry(entry.space, entry.key, None, entry.clock, NOBODY)
-        if not self._fits(entry, old, 2):
+        if self._full(entry, old, 2):
             self.refused += 1
             return None
         self._clock.saw(entry.clock)
@@ -172,13 +181,15 @@ class StateMap:
         self._spaces.setdefault(entry.space, {})[entry.key] = entry
         self.digest.toggle(bucket, _hash(entry))
         self.size += _size(entry)
+        self._sizes[entry.space] += _size(entry)
         self.count += 1
 
     def _drop(self, entry: wire.MapEntry) -> None:
         space = self._spaces[entry.space]
         del space[entry.key]
+        self._sizes[entry.space] -= _size(entry)
         if not space:
-            del self._spaces[entry.space]
+            del self._spaces[entry.space], self._sizes[entry.space]
         self.digest.toggle(bucket_of((entry.space, entry.key)), _hash(entry))
         self.size -= _size(entry)
         self.count -= 1

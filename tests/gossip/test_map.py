@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meshcache.gossip import wire
@@ -66,6 +66,26 @@ def test_a_full_map_takes_no_new_entry_but_still_deletes() -> None:
         entries.write("s", "c", b"", ANY, NOW)
     entries.write("s", "a", b"new", ANY, NOW)
     entries.write("s", "b", None, ANY, NOW)
+
+
+def test_a_full_namespace_locks_no_other_out() -> None:
+    entries = state_map(settings=Settings(space_entries=2))
+    entries.write("s", "a", b"", ANY, NOW)
+    entries.write("s", "b", b"", ANY, NOW)
+    with pytest.raises(MapFull, match="the namespace s is full, 2 entries"):
+        entries.write("s", "c", b"", ANY, NOW)
+    entries.write("other", "c", b"", ANY, NOW)
+    entries.write("s", "a", None, ANY, NOW)
+    entries.reap(NOW + 8 * DAY_MS)
+    entries.write("s", "c", b"", ANY, NOW)
+
+
+def test_the_bytes_of_a_namespace_are_limited_too() -> None:
+    entries = state_map(settings=Settings(space_bytes=300))
+    entries.write("s", "a", bytes(100), ANY, NOW)
+    with pytest.raises(MapFull, match="the namespace s is full"):
+        entries.write("s", "b", bytes(100), ANY, NOW)
+    entries.write("s", "a", bytes(200), ANY, NOW)
 
 
 def test_a_write_from_the_far_future_is_refused() -> None:
@@ -144,3 +164,69 @@ def test_members_that_exchanged_everything_hold_the_same_map(
     assert len({entries.digest.total for entries in maps}) == 1
     assert all(list(entries.items("s")) == list(maps[0].items("s")) for entries in maps)
     assert len({(entries.size, entries.count) for entries in maps}) == 1
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "delete", "exchange", "exchange", "days", "reap", "anew"]),
+        st.integers(0, 3),
+        st.integers(0, 3),
+    ),
+    min_size=12,
+    max_size=40,
+)
+
+
+def exchange(one: StateMap, other: StateMap, now: int) -> None:
+    """What anti-entropy does between two members, both ways."""
+    for source, target in ((one, other), (other, one)):
+        for entry in list(source.all()):
+            news = target.merge(entry, now)
+            if news is not None and news is not entry:
+                source.merge(news, now)
+    if one.digest.total == other.digest.total:
+        one.raise_floor(other.floor, now)
+        other.raise_floor(one.floor, now)
+
+
+@settings(max_examples=400, deadline=None)
+@example([("write", 0, 0), ("delete", 0, 0), ("exchange", 0, 1), ("days", 0, 2), ("reap", 0, 0)])
+@given(STEPS)
+def test_nothing_deleted_comes_back_however_long_a_member_was_away(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    """Members write, delete, meet in any order or not for weeks, forget tombstones, and start anew
+    with nothing. Who once held an entry deleted never holds an older version of it again."""
+    maps = [state_map(number) for number in range(4)]
+    deleted: list[dict[str, tuple[int, bytes]]] = [{} for _ in maps]
+    now = NOW
+    for what, member, other in steps:
+        target, key = maps[member], str(other % 2)
+        now += 1000
+        if what == "write":
+            target.write("s", key, b"x", ANY, now)
+        elif what == "delete":
+            target.write("s", key, None, ANY, now)
+        elif what == "exchange":
+            exchange(target, maps[other], now)
+        elif what == "days":
+            now += (other + 1) * 3 * DAY_MS
+        elif what == "reap":
+            target.reap(now)
+        else:
+            maps[member], deleted[member] = state_map(10 * member + other + 4), {}
+        for held, gone in zip(maps, deleted, strict=True):
+            for entry in held.all():
+                version = (entry.clock, entry.writer)
+                if entry.value is None:
+                    gone[entry.key] = max(gone.get(entry.key, version), version)
+                else:
+                    assert version > gone.get(entry.key, (0, b""))
+    for _ in range(3):
+        for one in maps:
+            for two in maps:
+                exchange(one, two, now)
+        for held in maps:
+            held.reap(now)
+    assert len({held.digest.total for held in maps}) == 1
+    assert all(list(held.items("s")) == list(maps[0].items("s")) for held in maps)
