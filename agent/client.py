@@ -182,10 +182,19 @@ class AgentClient:
         """Forget a dataset. Nothing at the origin is touched."""
         await self._ask("DELETE", f"/v1/datasets/{_quoted(name)}")
 
-    async def refresh_dataset(self, name: str) -> dict[str, Any]:
-        """List the origin again, and show what is there now."""
+    async def refresh_dataset(self, name: str, every: float | None = None) -> dict[str, Any]:
+        """List the origin again, and show what is there now.
+
+        Args:
+            name: the dataset.
+            every: seconds; from now on the mesh does that by itself. 0: no more.
+        """
         target = f"/v1/datasets/{_quoted(name)}/refresh"
-        return await self._object("POST", target, {}, silence=_LISTING_TIMEOUT)
+        return await self._object("POST", target, {"every": every}, silence=_LISTING_TIMEOUT)
+
+    async def versions(self, name: str) -> list[dict[str, Any]]:
+        """The versions of a dataset that are remembered, the newest first."""
+        return await self._list(f"/v1/datasets/{_quoted(name)}/versions")
 
     async def skipped(self, name: str) -> list[dict[str, Any]]:
         """The origin's keys that the dataset shows as no file: ``{key, reason}``, sorted."""

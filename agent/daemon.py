@@ -22,8 +22,9 @@ from aiohttp import web
 from meshcache.agent.address import HostPort
 from meshcache.agent.api import build_app
 from meshcache.agent.auth import Keys, Verifier
-from meshcache.agent.catalog import DATASETS, HEADS, Catalog
+from meshcache.agent.catalog import Catalog, Entries, Freshness, Listing, Refreshes
 from meshcache.agent.config import AgentConfig
+from meshcache.agent.follower import Follower
 from meshcache.agent.keyfile import KeyFile
 from meshcache.agent.loads import Loads
 from meshcache.agent.membership import Membership
@@ -34,10 +35,9 @@ from meshcache.agent.node import Node
 from meshcache.agent.origins import Origins
 from meshcache.agent.peers import PeerClient
 from meshcache.agent.records import Records
-from meshcache.agent.snapshots import SnapshotOrigin, Snapshots, snapshot_block
+from meshcache.agent.snapshots import SnapshotOrigin, Snapshots
 from meshcache.budget import Budget, memory_limit
 from meshcache.errors import EnvironmentUnfit
-from meshcache.gossip import Event, MapChanged
 from meshcache.origin import Origin
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader
@@ -54,9 +54,6 @@ END_WITHIN = 4.5
 END_AT_ALL_EVENTS = 4.9
 """Seconds after which an end that is held up is cut short: a thread in a file system that hangs
 can be neither cancelled nor waited for. Nothing is lost; the store stands a kill -9."""
-
-SNAPSHOT_KEEPERS = 3
-"""Members, by rank, that fetch a new snapshot before anybody asks: it outlives its lister."""
 
 _MEMORY_SHARE = 0.25
 _MIN_BUDGET = 64 * MIB
@@ -183,8 +180,14 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.push_async_callback(prefetcher.close)
     snapshots = Snapshots(store, reader)
     stack.callback(snapshots.close)
-    parts.catalog = catalog = Catalog(gossip, snapshots, origins, member=config.name)
-    mounts = Mounts(catalog, reader, prefetcher, store, folder=config.socket.parent / "doors")
+    entries = Entries(gossip)
+    listing = Listing(snapshots, origins, member=config.name)
+    refreshes = Refreshes(entries, listing, mesh)
+    parts.catalog = catalog = Catalog(entries, listing, refreshes, snapshots, origins)
+    freshness = Freshness(entries, refreshes, origins, tasks)
+    mounts = Mounts(
+        catalog, freshness, reader, prefetcher, store, folder=config.socket.parent / "doors"
+    )
     stack.push_async_callback(mounts.close)
     node = Node(
         config=config,
@@ -202,10 +205,13 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         prefetcher=prefetcher,
         snapshots=snapshots,
         catalog=catalog,
+        refreshes=refreshes,
+        freshness=freshness,
         loads=Loads(catalog, reader, mesh, tasks),
         mounts=mounts,
     )
-    stack.callback(gossip.subscribe(_Watcher(node, tasks).on_event))
+    follower = Follower(node, tasks)
+    stack.callback(gossip.subscribe(follower.on_event))
     stack.callback(gossip.subscribe(records.on_event))
     stack.callback(gossip.subscribe(monitor.on_event))
     await stack.enter_async_context(_serving(build_app(node, trusted=False), listening))
@@ -216,6 +222,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     if config.join:
         await membership.joined()
     mesh.rebuild()
+    follower.start()
     return node
 
 
@@ -235,38 +242,6 @@ class _Parts:
             return [peer.store_id for peer in living]
 
         return SnapshotOrigin(dataset, self._mesh, candidates)
-
-
-class _Watcher:
-    """Follows gossip's events for the parts that act on them."""
-
-    def __init__(self, node: Node, tasks: TaskSet) -> None:
-        self._node = node
-        self._tasks = tasks
-
-    def on_event(self, event: Event) -> None:
-        if not isinstance(event, MapChanged):
-            self._node.mesh.rebuild()
-        elif event.namespace in (DATASETS, HEADS):
-            name = event.key
-            self._tasks.start(self._follow(name), name=f"follow dataset {name}")
-
-    async def _follow(self, name: str) -> None:
-        node = self._node
-        head = node.catalog.head(name) if name in node.catalog.names() else None
-        if head is not None:
-            block = snapshot_block(head.snapshot, head.snapshot_size)
-            keeps = node.store.store_id in node.mesh.owners(block.id, SNAPSHOT_KEEPERS)
-            if keeps or node.mounts.shows(name):
-                await node.catalog.warm(name)
-        await node.mounts.head_changed(name)
-        node.snapshots.retain(self._used())
-        await node.catalog.forget_deleted()
-
-    def _used(self) -> set[str]:
-        node = self._node
-        heads = (node.catalog.head(name) for name in node.catalog.names())
-        return {head.snapshot for head in heads if head} | node.mounts.snapshots()
 
 
 def _open_store(config: AgentConfig) -> Store:

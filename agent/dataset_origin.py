@@ -81,6 +81,10 @@ class DatasetOrigin:
         """
         raise NotAllowed(f"{self.identity} has no bytes of its own")
 
+    async def verify(self, file: FileVersion) -> None:
+        """Refuse, as `read` does."""
+        raise NotAllowed(f"{self.identity} has no bytes of its own")
+
     async def close(self) -> None:
         """Nothing to give back."""
 

@@ -10,10 +10,14 @@ import msgspec
 
 from meshcache.agent.peers import PeerClient
 from meshcache.block import BlockId
-from meshcache.errors import PeerUnreachable
+from meshcache.dataset import Head
+from meshcache.errors import PeerFailed, PeerUnreachable
 from meshcache.gossip import Gossip, Member
 from meshcache.placement import Candidate, Placement
 from meshcache.reader import Wanted
+
+LISTING_WITHIN = 3600.0
+"""Seconds in which a member that was asked to list must answer; if it dies, that is noticed."""
 
 SETTLED_AFTER = 600.0
 """Seconds after which a store counts as filled by its share of reads. Younger ones are left out
@@ -159,16 +163,20 @@ class MeshView:
         return [peer for peer in there if peer.role == "cache"] or there
 
     def owners(self, id: BlockId, count: int) -> Sequence[str]:
-        return self._living_of(self._placement, id, count)
+        return self.ranked(str(id).encode(), count)
 
     def previous_owners(self, id: BlockId, count: int) -> Sequence[str]:
         if self._now() >= self._rebuild_at:
             self.rebuild()
-        return self._living_of(self._settled, id, count)
+        return self._living_of(self._settled, str(id).encode(), count)
 
-    def _living_of(self, placement: Placement, id: BlockId, count: int) -> list[str]:
+    def ranked(self, key: bytes, count: int) -> list[str]:
+        """The first `count` living members by rank for a key."""
+        return self._living_of(self._placement, key, count)
+
+    def _living_of(self, placement: Placement, key: bytes, count: int) -> list[str]:
         suspects = sum(peer.state != "alive" for peer in self._by_store.values())
-        ranked = placement.rank(id, count + suspects)
+        ranked = placement.rank_key(key, count + suspects)
         return [store for store in ranked if self._by_store[store].state == "alive"][:count]
 
     async def fetch(
@@ -184,6 +192,20 @@ class MeshView:
             OriginError: what the origin said to it.
         """
         await self._client.fill(self._peer(member), wanted)
+
+    async def refresh(self, member: str, dataset: str) -> Head:
+        """Have a member list a dataset's origins and show what is there.
+
+        Raises:
+            PeerError: the member could not be reached, or failed.
+            OriginError: what an origin said to it.
+        """
+        target = f"/v1/datasets/{dataset}/refresh?here=1"
+        body = await self._client.post(self._peer(member), target, silence=LISTING_WITHIN)
+        try:
+            return msgspec.json.decode(body, type=Head)
+        except msgspec.MsgspecError as error:
+            raise PeerFailed("a member's answer to a refresh cannot be read") from error
 
     def _peer(self, member: str) -> Peer:
         peer = self._by_store.get(member)

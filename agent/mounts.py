@@ -11,11 +11,12 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import structlog
 
-from meshcache.agent.catalog import Catalog
+from meshcache.agent.catalog import Catalog, Freshness, base_name
 from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.dataset import Dataset
 from meshcache.errors import (
@@ -23,6 +24,7 @@ from meshcache.errors import (
     MeshcacheError,
     NotFound,
     ObjectChanged,
+    OriginError,
 )
 from meshcache.fuse.door import Door
 from meshcache.fuse.mountpoint import is_mounted, unmount
@@ -39,6 +41,9 @@ MAX_BUDGET = 1024 * MIB
 """Bytes of blocks that one mount's worker may keep mapped. Mapped blocks are not evicted, so a
 worker gets no more than a quarter of the store."""
 
+TELL_WITHIN = 10.0
+"""Seconds that an open which found its file changed waits for the mount to show the new head."""
+
 CLAIM_WITHIN = 30.0
 """Seconds in which a keeper must come to the door that it asked for."""
 
@@ -48,6 +53,7 @@ class MountRecord(msgspec.Struct):
 
     id: str
     dataset: str
+    """Its name, and ``@`` and a version if it shows that alone."""
     mountpoint: str
     pid: int
     """The keeper's process, as its own pid namespace numbers it."""
@@ -58,12 +64,17 @@ class MountRecord(msgspec.Struct):
 class _Source:
     """What one mount may have (`meshcache.fuse.door.DoorSource`): one dataset, read-only."""
 
-    def __init__(self, dataset: Dataset, mounts: "Mounts") -> None:
+    def __init__(self, dataset: Dataset, mounts: "Mounts", pinned: OpenSnapshot | None) -> None:
+        """`pinned` is the one snapshot that it shows, whatever the head is."""
         self._record = dataset
         self._mounts = mounts
+        self._pinned = pinned
         self.shown: dict[str, OpenSnapshot] = {}
         """The snapshots that the mount has shown; they stay open while it lives."""
         self.moved = asyncio.Event()
+        self._told = ""
+        """The snapshot that the worker knows to be the head."""
+        self._telling = asyncio.Event()
 
     @property
     def dataset(self) -> str:
@@ -77,21 +88,58 @@ class _Source:
     def budget(self) -> int:
         return self._mounts.worker_budget
 
+    @property
+    def opens(self) -> Literal["", "tell", "ask"]:
+        dataset = self._mounts.catalog.find(self.dataset) or self._record
+        match dataset.policy:
+            case "check-on-open":
+                return "ask"
+            case "ttl" if self._pinned is None:
+                return "tell"
+        return ""
+
     async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
-        current = ""
+        opens = ""
         while True:
             self.moved.clear()
             try:
-                _, opened = await self._mounts.catalog.open(self.dataset)
+                opened = self._pinned or (await self._mounts.catalog.open(self.dataset))[1]
             except MeshcacheError as error:
                 # The mount goes on showing what it shows; a deleted dataset stays readable.
                 log.warning("no new head for a mount", dataset=self.dataset, error=str(error))
             else:
-                if opened.snapshot.id != current:
-                    current = opened.snapshot.id
+                id = opened.snapshot.id
+                if id != self._told or self.opens != opens:
+                    opens = self.opens
                     self._show(opened)
-                    yield current, opened.held.fileno()
+                    yield id, opened.held.fileno()
+                    # Asked for the next: the worker was told of this one.
+                    self._told = id
+                    self._telling.set()
             await self.moved.wait()
+
+    async def opened(self, snapshot: str, row: int) -> None:
+        freshness = self._mounts.freshness
+        if not snapshot:
+            freshness.touch(self.dataset)
+            return
+        opened = self.shown.get(snapshot)
+        if opened is None:
+            return  # of before the agent was restarted: nothing is known of it
+        try:
+            await freshness.check(self.dataset, opened.snapshot.file(row))
+        except ObjectChanged:
+            if self._pinned is None:
+                with contextlib.suppress(OriginError, TimeoutError):
+                    head = await freshness.relist(self.dataset)
+                    await self._until_told(head.snapshot)
+            raise
+
+    async def _until_told(self, snapshot: str) -> None:
+        async with asyncio.timeout(TELL_WITHIN):
+            while self._told != snapshot:
+                self._telling.clear()
+                await self._telling.wait()
 
     def _show(self, opened: OpenSnapshot) -> None:
         self.shown.pop(opened.snapshot.id, None)  # one that is shown again is the newest again
@@ -116,6 +164,7 @@ class Mounts:
     def __init__(
         self,
         catalog: Catalog,
+        freshness: Freshness,
         reader: Reader,
         prefetcher: Prefetcher,
         store: Store,
@@ -124,6 +173,7 @@ class Mounts:
     ) -> None:
         """`folder` is where the doors' sockets are made, for this user alone."""
         self.catalog = catalog
+        self.freshness = freshness
         self.reader = reader
         self.prefetcher = prefetcher
         self.worker_budget = min(MAX_BUDGET, store.quota // 4)
@@ -148,8 +198,10 @@ class Mounts:
         """Register a mount and open its door. A mount at the same mountpoint is replaced: its
         keeper has come back for a new door.
 
+        A mount of ``dataset@version`` shows that version as long as it lives.
+
         Raises:
-            DatasetNotFound: there is no such dataset.
+            DatasetNotFound: there is no such dataset, or no such version of it.
             OriginError: its snapshot cannot be had.
             EnvironmentUnfit: the socket cannot be made.
         """
@@ -159,9 +211,11 @@ class Mounts:
         id = secrets.token_hex(8)
         door = self._folder / f"{id}.sock"
         listening = self._listen(door)
-        source = _Source(record, self)
+        pinned = opened if base_name(dataset) != dataset else None
+        source = _Source(record, self, pinned)
         source.shown[opened.snapshot.id] = opened
-        mount = MountRecord(id, dataset, mountpoint, pid, str(door))
+        name = f"{record.name}@{pinned.snapshot.id[:12]}" if pinned else record.name
+        mount = MountRecord(id, name, mountpoint, pid, str(door))
         self._records[id] = mount
         self._sources[id] = source
         self._tasks.start(self._serve(mount, source, listening), name=f"mount {mountpoint}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from meshcache.agent.auth import Keys, Verifier
-from meshcache.agent.catalog import Catalog
+from meshcache.agent.catalog import Catalog, Freshness, Refreshes
 from meshcache.agent.config import AgentConfig
 from meshcache.agent.loads import Loads
 from meshcache.agent.membership import Membership
@@ -64,6 +64,8 @@ class Node:
     prefetcher: Prefetcher
     snapshots: Snapshots
     catalog: Catalog
+    refreshes: Refreshes
+    freshness: Freshness
     loads: Loads
     mounts: Mounts
     served: Served = field(default_factory=Served)

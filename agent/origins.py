@@ -178,6 +178,11 @@ class Draining:
         async with self._used():
             await self._origin.read(file, offset, into)
 
+    async def verify(self, file: FileVersion) -> None:
+        """Ask the origin."""
+        async with self._used():
+            await self._origin.verify(file)
+
     async def close(self) -> None:
         """Let nobody in any more, and close the origin after the last one. Idempotent."""
         self._closed = True

@@ -154,9 +154,21 @@ class PeerClient:
             self._check(peer, answer, nonce, body)
             return body
 
+    async def post(self, peer: Address, target: str, *, silence: float) -> bytes:
+        """Have the peer do something that may take `silence` seconds; gives its small answer.
+
+        Raises:
+            PeerError: the peer could not be reached, or failed.
+            OriginError: what an origin said to the peer.
+        """
+        async with self._request(peer, "POST", target, silence) as (answer, nonce):
+            body = await _whole(peer, answer)
+            self._check(peer, answer, nonce, body)
+            return body
+
     @asynccontextmanager
     async def _request(
-        self, peer: Address, method: str, target: str
+        self, peer: Address, method: str, target: str, silence: float = SILENCE_TIMEOUT
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, str]]:
         """Ask, and turn whatever goes wrong below into a `PeerError` or what the peer says."""
         assert self._session is not None, "the client was not started"
@@ -172,6 +184,9 @@ class PeerClient:
                         method,
                         url,
                         headers={"Authorization": proof},
+                        timeout=aiohttp.ClientTimeout(
+                            total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence
+                        ),
                         allow_redirects=False,  # a stranger may answer, and lead us anywhere
                     ) as answer:
                         if answer.status >= 400:

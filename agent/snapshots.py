@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from meshcache.block import MIN_BLOCK_SIZE, Block, FileVersion
-from meshcache.dataset import Head
 from meshcache.errors import (
     ChecksumMismatch,
+    InvalidInput,
     OriginUnreachable,
     PeerError,
     StoreFull,
@@ -77,8 +77,9 @@ class Snapshots:
                 draft.abort()
         return self._add(Snapshot(held.view, known_id=snapshot.id), held)
 
-    async def open(self, dataset: str, head: Head) -> OpenSnapshot:
-        """A dataset's snapshot: what is open, or in the store, or at another member.
+    async def open(self, dataset: str, id: str, size: int) -> OpenSnapshot:
+        """A dataset's snapshot of `size` bytes: what is open, or in the store, or at another
+        member.
 
         Raises:
             OriginUnreachable: no member that could be reached holds it.
@@ -86,21 +87,24 @@ class Snapshots:
             DeadlineExceeded: it took too long.
         """
         # Looked up after the flight, which lends to nobody: `retain` may come between the two.
-        while (there := self._open.get(head.snapshot)) is None:
-            await self._opening.run(head.snapshot, lambda: self._fetch(dataset, head))
+        while (there := self._open.get(id)) is None:
+            await self._opening.run(id, lambda: self._fetch(dataset, id, size))
         return there
 
-    async def _fetch(self, dataset: str, head: Head) -> None:
-        block = snapshot_block(head.snapshot, head.snapshot_size)
+    async def _fetch(self, dataset: str, id: str, size: int) -> None:
+        block = snapshot_block(id, size)
         held = await self._reader.read(Wanted(dataset, block))
         try:
-            await asyncio.to_thread(_check, held, head.snapshot)
-            self._add(Snapshot(held.view, known_id=head.snapshot), held)
+            await asyncio.to_thread(_check, held, id)
+            self._add(Snapshot(held.view, known_id=id), held)
         except ChecksumMismatch:
             # It would be found here again, and given to others.
             self._store.discard(block.id)
             held.release()
             raise
+        except InvalidInput as error:  # made by another version of this program
+            held.release()
+            raise OriginUnreachable(f"snapshot {id[:12]}: {error}") from error
         except BaseException:
             held.release()
             raise
@@ -162,6 +166,9 @@ class SnapshotOrigin:
             if await asyncio.to_thread(snapshot_id, into) == file.key:
                 return
         raise OriginUnreachable(f"no member that can be reached holds snapshot {file.key[:12]}")
+
+    async def verify(self, file: FileVersion) -> None:
+        """A snapshot is its own name."""
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -9,17 +9,20 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 
 from meshcache.errors import MeshcacheError
 from meshcache.fuse.messages import (
     Block,
+    Checked,
     Fail,
     GiveBack,
     Head,
     Hello,
+    Opened,
+    Opens,
     Want,
     decode_to_agent,
     encode,
@@ -70,8 +73,21 @@ class DoorSource(Protocol):
         ...
 
     def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
-        """(id in hex, its file) of the dataset's head, and again whenever it moves. A file is a
-        path, or a descriptor that stays the source's."""
+        """(id in hex, its file) of the dataset's head, and again whenever it moves or `opens`
+        changes. A file is a path, or a descriptor that stays the source's."""
+        ...
+
+    @property
+    def opens(self) -> Literal["", "tell", "ask"]:
+        """What it wants to hear of opens; may change when `snapshots` gives something."""
+        ...
+
+    async def opened(self, snapshot: str, row: int) -> None:
+        """The file at a row of a snapshot that this mount has shown is opened.
+
+        Raises:
+            MeshcacheError: it is not to be: `ObjectChanged` once the name leads to another file.
+        """
         ...
 
     async def block(self, snapshot: str, row: int, index: int) -> Loan:
@@ -125,13 +141,21 @@ class Door:
         match decode_to_agent(data):
             case Want() as want:
                 self._tasks.start(self._lend(want), name=f"lend {want.row}/{want.index}")
+            case Opened(seq=0):
+                self._tasks.start(self._source.opened("", 0), name="note an open")
+            case Opened() as opened:
+                self._tasks.start(self._check(opened), name=f"check {opened.row}")
             case GiveBack(lent=lent):
                 for number in lent:
                     if (loan := self._loans.pop(number, None)) is not None:
                         loan.release()
 
     async def _show(self) -> None:
+        opens = ""
         async for snapshot, place in self._source.snapshots():
+            if self._source.opens != opens:
+                opens = self._source.opens
+                self._send(encode(Opens(self._source.opens)))
             file = os.open(place, os.O_RDONLY) if isinstance(place, Path) else place
             try:
                 head = Head(bytes.fromhex(snapshot), os.fstat(file).st_size)
@@ -139,6 +163,18 @@ class Door:
             finally:
                 if file is not place:
                     os.close(file)
+
+    async def _check(self, opened: Opened) -> None:
+        try:
+            await self._source.opened(opened.snapshot.hex(), opened.row)
+        except MeshcacheError as error:
+            text = str(error)[:_MAX_MESSAGE]
+            self._send(encode(Checked(opened.seq, type(error).__name__, text)))
+        except Exception as error:
+            log.error("an open could not be checked", opened=opened, exc_info=error)
+            self._send(encode(Checked(opened.seq, "MeshcacheError", repr(error)[:_MAX_MESSAGE])))
+        else:
+            self._send(encode(Checked(opened.seq)))
 
     async def _lend(self, want: Want) -> None:
         try:

@@ -22,6 +22,7 @@ from pyfuse3 import EntryAttributes, FileInfo, FUSEError, RequestContext, Statvf
 from meshcache.errors import MeshcacheError, PathNotFound
 from meshcache.fuse.blocks import Blocks
 from meshcache.fuse.errnos import errno_of
+from meshcache.fuse.opens import OpenWatch
 from meshcache.fuse.tree import Found, Tree
 from meshcache.snapshot import Entry
 
@@ -83,10 +84,13 @@ class Filesystem(pyfuse3.Operations):
 
     supports_dot_lookup = True
 
-    def __init__(self, tree: Tree, blocks: Blocks, *, uid: int, gid: int) -> None:
+    def __init__(
+        self, tree: Tree, blocks: Blocks, watch: OpenWatch | None = None, *, uid: int, gid: int
+    ) -> None:
         super().__init__()
         self._tree = tree
         self._blocks = blocks
+        self._watch = watch
         self._file = _template(stat.S_IFREG | 0o444, 1, uid, gid)
         self._directory = _template(stat.S_IFDIR | 0o555, 2, uid, gid)
 
@@ -123,7 +127,10 @@ class Filesystem(pyfuse3.Operations):
     async def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC):
             raise FUSEError(errno.EROFS)
-        return FileInfo(fh=self._tree.file(inode).inode, keep_cache=True)
+        found = self._tree.file(inode)
+        if self._watch is not None and self._watch.wants:
+            await self._watch.opened(found, self._blocks.deadline)
+        return FileInfo(fh=inode, keep_cache=True)
 
     async def read(  # type: ignore[override] # pyfuse3 takes any buffer
         self, fh: int, off: int, size: int

@@ -5,6 +5,8 @@ The door is the only way from a mount to the agent: it knows one dataset, it onl
 outlives neither side, so what was lent over it is given back at the latest when it closes.
 """
 
+from typing import Literal
+
 import msgspec
 
 # --- the door: worker -> agent --------------------------------------------------------------
@@ -19,6 +21,15 @@ class Want(msgspec.Struct, frozen=True, tag="want", array_like=True):
     row: int
     index: int
     """The block within the file, from 0."""
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened", array_like=True):
+    """Says that a file is opened. With `seq` it is answered by one `Checked` with the same number;
+    0 wants no answer."""
+
+    seq: int
+    snapshot: bytes
+    row: int
 
 
 class GiveBack(msgspec.Struct, frozen=True, tag="give-back", array_like=True):
@@ -40,6 +51,22 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", array_like=True):
     """Bytes of blocks that the worker may keep mapped."""
     deadline: float
     """Seconds after which a request of the kernel ends with an errno, whatever hangs below."""
+
+
+class Opens(msgspec.Struct, frozen=True, tag="opens", array_like=True):
+    """Says what the agent wants to hear of opens, from now on: nothing (``""``), now and then that
+    there are some (``tell``), or each one, which waits for the answer (``ask``)."""
+
+    mode: Literal["", "tell", "ask"]
+
+
+class Checked(msgspec.Struct, frozen=True, tag="checked", array_like=True):
+    """Lets a file be opened, or not."""
+
+    seq: int
+    error: str = ""
+    """Empty, or the name of a class of `meshcache.errors`."""
+    message: str = ""
 
 
 class Head(msgspec.Struct, frozen=True, tag="head", array_like=True):
@@ -69,8 +96,8 @@ class Fail(msgspec.Struct, frozen=True, tag="fail", array_like=True):
     message: str
 
 
-ToAgent = Want | GiveBack
-ToWorker = Hello | Head | Block | Fail
+ToAgent = Want | GiveBack | Opened
+ToWorker = Hello | Head | Block | Fail | Opens | Checked
 
 # --- keeper and worker ----------------------------------------------------------------------
 

@@ -33,17 +33,20 @@ from meshcache.fuse.invalidate import take_back
 from meshcache.fuse.messages import (
     Answering,
     Block,
+    Checked,
     DoorLost,
     Fail,
     Head,
     Hello,
     NewDoor,
+    Opens,
     Serve,
     Showing,
     decode_from_keeper,
     decode_to_worker,
     encode,
 )
+from meshcache.fuse.opens import OpenWatch
 from meshcache.fuse.packets import Packet, PacketSocket
 from meshcache.fuse.tree import Tree
 from meshcache.snapshot import Snapshot
@@ -59,6 +62,7 @@ class Worker:
         self._control = PacketSocket(control)
         self._tree = Tree()
         self._blocks = Blocks()
+        self._watch = OpenWatch(asyncio.get_running_loop().time)
         self._tasks = TaskSet(self._on_error)
         self._end = asyncio.Event()
         self._failed = False
@@ -98,7 +102,7 @@ class Worker:
             self._control.send(encode(Answering()))
 
         device = Device(first, then, on_first_answered=answering)
-        filesystem = Filesystem(self._tree, self._blocks, uid=uid, gid=gid)
+        filesystem = Filesystem(self._tree, self._blocks, self._watch, uid=uid, gid=gid)
         await serve(filesystem, device, self._on_unanswered)
         self._end.set()
 
@@ -118,6 +122,7 @@ class Worker:
         finally:
             door.close()
             self._blocks.lose_door()
+            self._watch.lose_door()
         log.warning("the agent closed the door: serving what is mapped, waiting for a new one")
         self._control.send(encode(DoorLost()))
 
@@ -134,6 +139,10 @@ class Worker:
                 self._blocks.take(message, file)
             case Fail():
                 self._blocks.fail(message)
+            case Opens():
+                self._watch.use(door, message)
+            case Checked():
+                self._watch.take(message)
 
     def _show(self, head: Head, file: int | None) -> None:
         if file is None:

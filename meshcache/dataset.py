@@ -138,3 +138,57 @@ class Head(msgspec.Struct, frozen=True):
     """Seconds since 1970, when the origin was listed."""
     lister: str = ""
     """The name of the member that listed."""
+
+
+class Version(msgspec.Struct, frozen=True, array_like=True):
+    """One snapshot that a dataset has shown."""
+
+    id: bytes
+    """The snapshot's id: the 32 bytes of its hash."""
+    size: int
+    """Bytes of the snapshot itself."""
+    files: int
+    bytes: int
+    """Bytes of all files."""
+    listed: float
+    """Seconds since 1970, when the origin was first seen so."""
+    lister: str
+    """The name of the member that listed."""
+
+    @property
+    def name(self) -> str:
+        """The id in hex."""
+        return self.id.hex()
+
+
+MAX_VERSIONS = 32
+
+
+class History(msgspec.Struct, frozen=True):
+    """The snapshots that a dataset has shown, the newest first."""
+
+    dataset_uid: str
+    versions: tuple[Version, ...] = ()
+    """At most `MAX_VERSIONS`, and no more than fit into a record."""
+
+    def with_head(self, head: Head) -> "History":
+        """The history after this head. One that shows an old snapshot again makes it the newest."""
+        if self.versions and self.versions[0].name == head.snapshot:
+            return self
+        version = Version(
+            id=bytes.fromhex(head.snapshot),
+            size=head.snapshot_size,
+            files=head.files,
+            bytes=head.bytes,
+            listed=head.listed,
+            lister=head.lister,
+        )
+        others = [old for old in self.versions if old.id != version.id]
+        return History(head.dataset_uid, (version, *others)[:MAX_VERSIONS])
+
+    def encode(self) -> bytes:
+        """As a record; the oldest are left out if it would be too large."""
+        history = self
+        while len(record := msgspec.msgpack.encode(history)) > MAX_RECORD:
+            history = History(self.dataset_uid, history.versions[:-1])
+        return record

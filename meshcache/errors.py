@@ -27,6 +27,10 @@ class DatasetNotFound(CallerError):
     """Raised when no dataset of that name is known to this member."""
 
 
+class VersionNotFound(DatasetNotFound):
+    """Raised when a dataset has no such version, or no member holds its listing any more."""
+
+
 class DatasetExists(CallerError):
     """Raised when a dataset of that name is already there; nothing was changed."""
 

@@ -26,6 +26,7 @@ from meshcache.agent.api import (
     work,
 )
 from meshcache.agent.auth import ANSWER_HEADER, Proof, bearer, nonce_of
+from meshcache.agent.catalog import base_name
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
 from meshcache.errors import AgentUnreachable, MeshcacheError, NotAllowed, NotFound
@@ -122,7 +123,7 @@ async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.match_info.route.name == files.ROUTE_NAME:
         token = bearer(authorization)
         if token is not None:
-            dataset = request.match_info["name"]
+            dataset = base_name(request.match_info["name"])
             node.keys.check_token(token, request.method, dataset, time.time())
             return await handler(request)
         if node.config.open_reads and authorization is None:

@@ -70,13 +70,58 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+class NewRefresh(msgspec.Struct, forbid_unknown_fields=True):
+    every: float | None = None
+    """Seconds; from now on the mesh refreshes it by itself. 0: no more."""
+
+
 @routes.post("/v1/datasets/{name}/refresh")
 async def refresh(request: web.Request) -> web.Response:
-    """List the origins anew."""
+    """List the origins anew. With ``here=1`` this member lists, and answers with the head: whoever
+    is asked by a user passes it on to the member whose turn it is."""
     node = request.app[NODE]
     name = request.match_info["name"]
+    if request.query.get("here") == "1":
+        return json(await node.refreshes.refresh_here(name))
+    wish = await body(request, NewRefresh) if request.can_read_body else NewRefresh()
+    if wish.every is not None:
+        record = node.catalog.get(name)
+        await node.catalog.change(msgspec.structs.replace(record, refresh_every=wish.every))
     await node.catalog.refresh(name)
     return json(await status_of(node, node.catalog.get(name)))
+
+
+class VersionStatus(msgspec.Struct):
+    """A version as `meshcache dataset versions` shows it; sizes in bytes."""
+
+    id: str
+    head: bool
+    listed: float
+    """Seconds since 1970."""
+    files: int
+    bytes: int
+    lister: str
+
+
+@routes.get("/v1/datasets/{name}/versions")
+async def versions(request: web.Request) -> web.Response:
+    """The versions of a dataset that are remembered, the newest first."""
+    node = request.app[NODE]
+    name = request.match_info["name"]
+    head = node.catalog.head(name)
+    return json(
+        [
+            VersionStatus(
+                version.name,
+                head is not None and head.snapshot == version.name,
+                version.listed,
+                version.files,
+                version.bytes,
+                version.lister,
+            )
+            for version in node.catalog.versions(name)
+        ]
+    )
 
 
 @routes.get("/v1/datasets/{name}/skipped")

@@ -11,7 +11,7 @@ from meshcache.agent.api.ranges import Part, byte_range
 from meshcache.agent.node import NODE, Node
 from meshcache.block import FileVersion
 from meshcache.dataset import Dataset
-from meshcache.errors import MeshcacheError
+from meshcache.errors import MeshcacheError, ObjectChanged
 from meshcache.reader import Wanted
 
 log = structlog.get_logger()
@@ -26,9 +26,20 @@ ROUTE_NAME = "files"
 async def get_file(request: web.Request) -> web.StreamResponse:
     """A file of the dataset's head, whole or by range."""
     node = request.app[NODE]
-    dataset, opened = await node.catalog.open(request.match_info["name"])
+    name = request.match_info["name"]
+    dataset, opened = await node.catalog.open(name)
     row = opened.snapshot.resolve(path_of(request))
     file = opened.snapshot.file(row)
+    node.freshness.touch(name)
+    try:
+        await node.freshness.check(dataset.name, file)
+    except ObjectChanged:
+        if name != dataset.name:
+            raise
+        await node.freshness.relist(name)
+        _, opened = await node.catalog.open(name)
+        row = opened.snapshot.resolve(path_of(request))
+        file = opened.snapshot.file(row)
     etag = f'"{file.id.hex()}"'
     mtime = opened.snapshot.entry(row).mtime_ns / 1e9
     headers = {"ETag": etag, "Last-Modified": formatdate(mtime, usegmt=True)}

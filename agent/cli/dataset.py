@@ -11,7 +11,7 @@ from meshcache.agent.cli.output import Column, Format, FormatOption, print_list,
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.errors import InvalidInput
 from meshcache.secrets import is_reference
-from meshcache.units import format_age, format_size, parse_size
+from meshcache.units import format_age, format_size, parse_duration, parse_size
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -179,9 +179,38 @@ def skipped(target: Target, name: NameArgument, output: FormatOption = Format.TA
 
 @app.command()
 @asks_agent
-def refresh(target: Target, name: NameArgument, output: FormatOption = Format.TABLE) -> None:
+def refresh(
+    target: Target,
+    name: NameArgument,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Have the mesh do it by itself from now on, like 5m; 0: no more."
+        ),
+    ] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
     """List the origin again, and show what is there now to every mount."""
-    _tell(ask(target, lambda client: client.refresh_dataset(name)), "refreshed", output)
+    seconds = None if every is None else 0.0 if every == "0" else parse_duration(every)
+    _tell(ask(target, lambda client: client.refresh_dataset(name, seconds)), "refreshed", output)
+
+
+VERSION_COLUMNS = (
+    Column("VERSION", lambda version: version["id"][:12]),
+    Column("HEAD", lambda version: "*" if version["head"] else ""),
+    Column("LISTED", lambda version: _ago(version["listed"])),
+    Column("FILES", lambda version: str(version["files"])),
+    Column("SIZE", lambda version: format_size(version["bytes"])),
+    Column("LISTED BY", lambda version: version["lister"], wide=True),
+)
+
+
+@app.command()
+@asks_agent
+def versions(target: Target, name: NameArgument, output: FormatOption = Format.TABLE) -> None:
+    """List what a dataset has shown. NAME@VERSION mounts and reads one of them."""
+    found = ask(target, lambda client: client.versions(name))
+    print_list(found, VERSION_COLUMNS, output, f"dataset {name} was not listed yet")
 
 
 @app.command()

@@ -62,6 +62,15 @@ class Origin(Protocol):
         """
         ...
 
+    async def verify(self, file: FileVersion) -> None:
+        """Ask whether the object still has this version, without reading it.
+
+        Raises:
+            ObjectChanged: it has another one, or is gone.
+            OriginError: that could not be found out.
+        """
+        ...
+
     async def close(self) -> None:
         """Give back connections. Idempotent."""
         ...

@@ -158,20 +158,38 @@ class FileOrigin:
 
     async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
         """Fill `into` from `offset` on; see `Origin.read`."""
-        if file.origin != self.identity or not self.covers(file.key):
-            raise NotAllowed(f"{self._url} does not show {file.key!r}")
+        self._check_shown(file)
         sink = Sink(into)
         while sink.left:
             sink.write(await self._run(lambda: self._chunk(file, offset + sink.done, sink.left)))
 
-    def _chunk(self, file: FileVersion, offset: int, left: int) -> bytes:
-        """Up to 1 MiB, of this version: its state is compared before and after."""
+    def _check_shown(self, file: FileVersion) -> None:
+        if file.origin != self.identity or not self.covers(file.key):
+            raise NotAllowed(f"{self._url} does not show {file.key!r}")
+
+    async def verify(self, file: FileVersion) -> None:
+        """See `Origin.verify`."""
+        self._check_shown(file)
+        await self._run(lambda: self._verify(file))
+
+    def _verify(self, file: FileVersion) -> None:
+        descriptor = self._open(file)
         try:
-            descriptor = open_beneath(self._base + file.key, [self._within])
+            self._check(file, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _open(self, file: FileVersion) -> int:
+        try:
+            return open_beneath(self._base + file.key, [self._within])
         except Outside:
             raise NotAllowed(f"{self._url}: {file.key!r} leads out of it") from None
         except FileNotFoundError as error:
             raise ObjectChanged(f"{self._url}: {file.key!r} is gone") from error
+
+    def _chunk(self, file: FileVersion, offset: int, left: int) -> bytes:
+        """Up to 1 MiB, of this version: its state is compared before and after."""
+        descriptor = self._open(file)
         try:
             self._check(file, descriptor)
             data = os.pread(descriptor, min(left, _CHUNK), offset)

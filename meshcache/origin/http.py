@@ -202,11 +202,25 @@ class HttpOrigin:
 
     async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
         """Fill `into` from `offset` on; see `Origin.read`."""
-        if file.origin != self.identity or not self.covers(file.key):
-            raise NotAllowed(f"{_shown(self._root)} does not show {file.key!r}")
+        self._check_shown(file)
         sink = Sink(into)
         async with self._turns:
             await self._client.attempts(lambda: self._fill(file, offset, sink))
+
+    def _check_shown(self, file: FileVersion) -> None:
+        if file.origin != self.identity or not self.covers(file.key):
+            raise NotAllowed(f"{_shown(self._root)} does not show {file.key!r}")
+
+    async def verify(self, file: FileVersion) -> None:
+        """See `Origin.verify`."""
+        self._check_shown(file)
+        url = URL(self.identity + file.key, encoded=True)
+        try:
+            version = await self._client.attempts(lambda: self._version(url))
+        except OriginNotFound as error:
+            raise ObjectChanged(str(error)) from error
+        if not version.is_of(file.tag, file.size):
+            raise ObjectChanged(f"{_shown(url)} was replaced")
 
     async def _fill(self, file: FileVersion, offset: int, sink: Sink) -> None:
         if not sink.left:

@@ -129,15 +129,8 @@ class S3Origin:
         if not key:
             return None
 
-        async def head(lease: Lease) -> dict[str, Any]:
-            async with asyncio.timeout(STALL):
-                answer: dict[str, Any] = await lease.client.head_object(
-                    Bucket=self._place.bucket, Key=key
-                )
-            return answer
-
         try:
-            answer = await self._ask(head)
+            answer = await self._head(key)
         except ObjectChanged:  # that is: not there
             return None
         size, tag = int(answer["ContentLength"]), str(answer.get("ETag") or "").strip('"')
@@ -151,11 +144,31 @@ class S3Origin:
 
     async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
         """Fill `into` from `offset` on; see `Origin.read`."""
-        if file.origin != self.identity or not self.covers(file.key):
-            raise NotAllowed(f"{self._place.shown} does not show {file.key!r}")
+        self._check_shown(file)
         sink = Sink(into)
         async with self._turns:
             await self._ask(lambda lease: self._fill(lease, file, offset, sink))
+
+    def _check_shown(self, file: FileVersion) -> None:
+        if file.origin != self.identity or not self.covers(file.key):
+            raise NotAllowed(f"{self._place.shown} does not show {file.key!r}")
+
+    async def verify(self, file: FileVersion) -> None:
+        """See `Origin.verify`."""
+        self._check_shown(file)
+        answer = await self._head(file.key)
+        if str(answer.get("ETag") or "").strip('"') != file.tag:
+            raise ObjectChanged(f"{self._place.shown}: {file.key!r} was replaced")
+
+    async def _head(self, key: str) -> dict[str, Any]:
+        async def head(lease: Lease) -> dict[str, Any]:
+            async with asyncio.timeout(STALL):
+                answer: dict[str, Any] = await lease.client.head_object(
+                    Bucket=self._place.bucket, Key=key
+                )
+            return answer
+
+        return await self._ask(head)
 
     async def _fill(self, lease: Lease, file: FileVersion, offset: int, sink: Sink) -> None:
         if not sink.left:

@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from meshcache.fuse.door import Door
 from meshcache.origin.base import Listed
@@ -87,6 +88,9 @@ class FakeAgent:
         """Paths whose blocks are said to be longer than their files."""
         self.stalled: set[str] = set()
         """Paths whose blocks do not come until the path is taken out."""
+        self.watching: Literal["", "tell", "ask"] = ""
+        self.opened_rows: list[int] = []
+        self.open_error: Exception | None = None
         self._data: dict[str, dict[str, bytes]] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._head = ""
@@ -107,6 +111,15 @@ class FakeAgent:
             finally:
                 os.close(file)
             await moved.wait()
+
+    @property
+    def opens(self) -> Literal["", "tell", "ask"]:
+        return self.watching
+
+    async def opened(self, snapshot: str, row: int) -> None:
+        self.opened_rows.append(row)
+        if self.open_error is not None:
+            raise self.open_error
 
     async def block(self, snapshot: str, row: int, index: int) -> FakeLoan:
         path = self._snapshots[snapshot].path(row)

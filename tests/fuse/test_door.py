@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -50,9 +51,21 @@ class Source:
         self.loans: list[Loan] = []
         self.file = folder / "snapshot"
         self.file.write_bytes(SNAPSHOT)
+        self.watching: Literal["", "tell", "ask"] = ""
+        self.opened_rows: list[int] = []
+        self.open_error: Exception | None = None
 
     async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
         yield ID, self.file
+
+    @property
+    def opens(self) -> Literal["", "tell", "ask"]:
+        return self.watching
+
+    async def opened(self, snapshot: str, row: int) -> None:
+        self.opened_rows.append(row)
+        if self.open_error is not None:
+            raise self.open_error
 
     async def block(self, snapshot: str, row: int, index: int) -> Loan:
         assert snapshot == ID

@@ -39,6 +39,10 @@ class CountingOrigin:
         for listed in nothing:
             yield listed
 
+    async def verify(self, file: FileVersion) -> None:
+        if file != self.file:
+            raise ObjectChanged("the object was replaced")
+
     async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
         self.reads += 1
         await self.open.wait()

@@ -9,7 +9,6 @@ import pytest
 from meshcache.agent.snapshots import SnapshotOrigin, Snapshots, snapshot_block
 from meshcache.block import Block
 from meshcache.budget import Budget
-from meshcache.dataset import Head
 from meshcache.errors import ChecksumMismatch, OriginUnreachable
 from meshcache.reader import Reader, Wanted
 from meshcache.snapshot import Builder, snapshot_id
@@ -18,7 +17,6 @@ from tests.reader.nodes import CountingOrigin, Nodes
 
 DATA = Builder([("/", "test:")]).build()
 ID = snapshot_id(DATA)
-HEAD = Head("uid", ID, len(DATA), 0, 0)
 
 
 @pytest.fixture
@@ -61,7 +59,9 @@ async def test_many_who_open_a_snapshot_that_cannot_be_had_wait_as_long_as_one(
     nodes: Nodes,
 ) -> None:
     snapshots = Snapshots(nodes.stores["a"], nodes["a"])
-    await asyncio.gather(*(snapshots.open("data", HEAD) for _ in range(8)), return_exceptions=True)
+    await asyncio.gather(
+        *(snapshots.open("data", ID, len(DATA)) for _ in range(8)), return_exceptions=True
+    )
     assert nodes.wires.fetches.count(("a", "b")) == 1
 
 
@@ -72,8 +72,8 @@ async def test_a_snapshot_with_wrong_bytes_is_thrown_away_and_had_from_who_has_t
     await put(nodes, "a", bytes(len(DATA)))
     await put(nodes, "b", DATA)
     with pytest.raises(ChecksumMismatch):
-        await snapshots.open("data", HEAD)
-    assert (await snapshots.open("data", HEAD)).snapshot.id == ID
+        await snapshots.open("data", ID, len(DATA))
+    assert (await snapshots.open("data", ID, len(DATA))).snapshot.id == ID
     snapshots.close()
 
 

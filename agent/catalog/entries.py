@@ -1,0 +1,176 @@
+"""What the replicated map says of datasets: records, heads and histories, read and written."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from meshcache.dataset import MAX_RECORD, Dataset, Head, History
+from meshcache.errors import DatasetBusy, DatasetExists, DatasetNotFound, InvalidInput
+from meshcache.gossip import EntryTooLarge, Gossip, MapChanged, MapConflict, MapFull
+
+DATASETS = "datasets"
+HEADS = "heads"
+HISTORIES = "versions"
+
+HEAD_WITHIN = 5.0
+"""Seconds for a head to come by gossip after the member that wrote it has said so."""
+
+_dataset_decoder = msgspec.msgpack.Decoder(Dataset)
+_head_decoder = msgspec.msgpack.Decoder(Head)
+_history_decoder = msgspec.msgpack.Decoder(History)
+
+
+class Entries:
+    """The datasets as this member knows them."""
+
+    def __init__(self, gossip: Gossip) -> None:
+        self._gossip = gossip
+        self._map = gossip.map
+
+    def all(self) -> list[Dataset]:
+        """The datasets' records, sorted by name; without those that this version cannot read."""
+        found = (self.find(name) for name, _ in self._map.items(DATASETS))
+        return [dataset for dataset in found if dataset is not None]
+
+    def get(self, name: str) -> Dataset:
+        """A dataset's record.
+
+        Raises:
+            DatasetNotFound: there is none of that name, or one this version cannot read.
+        """
+        entry = self._map.get(DATASETS, name)
+        if entry is None:
+            raise DatasetNotFound(f"no dataset {name!r}: see `meshcache dataset list`")
+        try:
+            return _dataset_decoder.decode(entry.value)
+        except (msgspec.MsgspecError, InvalidInput) as error:
+            raise DatasetNotFound(
+                f"the record of dataset {name!r} cannot be read: {error}"
+            ) from error
+
+    def find(self, name: str) -> Dataset | None:
+        """A dataset's record; None if there is none of that name."""
+        try:
+            return self.get(name)
+        except DatasetNotFound:
+            return None
+
+    def has(self, name: str) -> bool:
+        """Whether the name is taken, be it by a record that cannot be read."""
+        return self._map.get(DATASETS, name) is not None
+
+    def head(self, name: str) -> Head | None:
+        """The dataset's head; None until its first listing is known here."""
+        entry = self._map.get(HEADS, name)
+        if entry is None:
+            return None
+        try:
+            head = _head_decoder.decode(entry.value)
+        except msgspec.MsgspecError:
+            return None
+        return head if head.dataset_uid == self.get(name).uid else None
+
+    def history(self, name: str) -> History:
+        """The versions of a dataset that are remembered.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+        """
+        uid = self.get(name).uid
+        entry = self._map.get(HISTORIES, name)
+        history = History(uid)
+        if entry is not None:
+            with suppress(msgspec.MsgspecError):
+                history = _history_decoder.decode(entry.value)
+        return history if history.dataset_uid == uid else History(uid)
+
+    async def head_since(self, name: str, listed: float) -> Head | None:
+        """The head, once it is known here that it was listed then or later; or what is known
+        after `HEAD_WITHIN`."""
+        changed = asyncio.Event()
+
+        def note(event: object) -> None:
+            if isinstance(event, MapChanged):
+                changed.set()
+
+        unsubscribe: Callable[[], None] = self._gossip.subscribe(note)
+        with suppress(TimeoutError):
+            try:
+                async with asyncio.timeout(HEAD_WITHIN):
+                    while (head := self.head(name)) is None or head.listed < listed:
+                        await changed.wait()
+                        changed.clear()
+            finally:
+                unsubscribe()
+        return self.head(name)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def add(self, dataset: Dataset) -> None:
+        """Write a new record.
+
+        Raises:
+            DatasetExists: there is one of that name.
+            InvalidInput: it is too large, or the map is full.
+        """
+        try:
+            self._map.put(DATASETS, dataset.name, encoded(dataset), expect=None)
+        except MapConflict as error:
+            raise DatasetExists(f"dataset {dataset.name!r} was created meanwhile") from error
+        except (EntryTooLarge, MapFull) as error:
+            raise InvalidInput(str(error)) from error
+
+    def replace(self, before: Dataset, after: Dataset) -> None:
+        """Write another record in the place of one that was read.
+
+        Raises:
+            DatasetBusy: there is another one now.
+            InvalidInput: it is too large, or the map is full.
+        """
+        entry = self._map.get(DATASETS, before.name)
+        busy = DatasetBusy(f"dataset {before.name!r} was changed meanwhile")
+        if entry is None or self.find(before.name) != before:
+            raise busy
+        try:
+            self._map.put(DATASETS, before.name, encoded(after), expect=entry.version)
+        except MapConflict as error:
+            raise busy from error
+        except (EntryTooLarge, MapFull) as error:
+            raise InvalidInput(str(error)) from error
+
+    def publish(self, name: str, head: Head) -> None:
+        """Show another snapshot.
+
+        Raises:
+            InvalidInput: the map is full.
+        """
+        history = self.history(name)
+        after = history.with_head(head)
+        try:
+            if after is not history:
+                self._map.put(HISTORIES, name, after.encode())
+            self._map.put(HEADS, name, msgspec.msgpack.encode(head))
+        except (EntryTooLarge, MapFull) as error:
+            raise InvalidInput(str(error)) from error
+
+    def remove(self, name: str) -> None:
+        """Forget a dataset, its head and its history."""
+        for space in (HEADS, HISTORIES, DATASETS):
+            self._map.delete(space, name)
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """A dataset as a record.
+
+    Raises:
+        InvalidInput: it is too large.
+    """
+    record = msgspec.msgpack.encode(dataset)
+    if len(record) > MAX_RECORD:
+        raise InvalidInput(
+            f"the record of dataset {dataset.name!r} takes {len(record)} bytes, and may take "
+            f"{MAX_RECORD}: give it fewer or shorter options"
+        )
+    return record

@@ -1,0 +1,89 @@
+"""Following the mesh: what this node does when members, datasets or heads change."""
+
+import structlog
+
+from meshcache.agent.catalog import DATASETS, HEADS, Schedule, turn_key
+from meshcache.agent.catalog.schedule import TURNS
+from meshcache.agent.node import Node
+from meshcache.agent.snapshots import snapshot_block
+from meshcache.dataset import Dataset
+from meshcache.errors import MeshcacheError
+from meshcache.gossip import Event, MapChanged
+from meshcache.tasks import TaskSet
+
+log = structlog.get_logger()
+
+SNAPSHOT_KEEPERS = 3
+"""Members, by rank, that fetch a new snapshot before anybody asks: it outlives its lister."""
+
+VERSIONS_SHARE = 20
+"""Former versions' snapshots are kept from eviction in one part of that many of the store."""
+
+
+class Follower:
+    """Follows gossip's events for the parts that act on them."""
+
+    def __init__(self, node: Node, tasks: TaskSet) -> None:
+        self._node = node
+        self._tasks = tasks
+        self._schedule = Schedule(
+            node.catalog.all, node.catalog.head, self._rank, self._start_refresh
+        )
+
+    def start(self) -> None:
+        """Begin to refresh what is due."""
+        self._tasks.start(self._schedule.run(), name="refresh by the clock")
+
+    def on_event(self, event: Event) -> None:
+        """Act on an event."""
+        if not isinstance(event, MapChanged):
+            self._node.mesh.rebuild()
+        elif event.namespace in (DATASETS, HEADS):
+            name = event.key
+            self._tasks.start(self._follow(name), name=f"follow dataset {name}")
+        else:
+            return
+        self._schedule.changed()
+
+    async def _follow(self, name: str) -> None:
+        node = self._node
+        head = node.catalog.head(name) if name in node.catalog.names() else None
+        if head is not None:
+            keeps = self._keeps(head.snapshot, head.snapshot_size)
+            if keeps or node.mounts.shows(name):
+                await node.catalog.warm(name)
+        await node.mounts.head_changed(name)
+        node.snapshots.retain(self._used())
+        await node.catalog.forget_deleted()
+
+    def _keeps(self, snapshot: str, size: int) -> bool:
+        id = snapshot_block(snapshot, size).id
+        return self._node.store.store_id in self._node.mesh.owners(id, SNAPSHOT_KEEPERS)
+
+    def _used(self) -> set[str]:
+        """The snapshots that stay open here, and so are not evicted."""
+        node = self._node
+        names = node.catalog.names()
+        heads = (node.catalog.head(name) for name in names)
+        used = {head.snapshot for head in heads if head} | node.mounts.snapshots()
+        room = node.store.quota // VERSIONS_SHARE
+        for version in (version for name in names for version in node.catalog.versions(name)):
+            if version.name not in used and self._keeps(version.name, version.size):
+                room -= version.size
+                if room < 0:
+                    break
+                used.add(version.name)
+        return used
+
+    def _rank(self, dataset: Dataset) -> int | None:
+        ranked = self._node.mesh.ranked(turn_key(dataset), TURNS)
+        return ranked.index(self._node.mesh.me) if self._node.mesh.me in ranked else None
+
+    def _start_refresh(self, name: str) -> None:
+        self._tasks.start(self._refresh(name), name=f"refresh {name}")
+
+    async def _refresh(self, name: str) -> None:
+        try:
+            await self._node.refreshes.refresh_here(name)
+        except MeshcacheError as error:
+            log.warning("dataset not refreshed", dataset=name, error=str(error))
