@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -158,13 +158,29 @@ class AgentClient:
 
     # --- datasets ---------------------------------------------------------------------------
 
-    async def datasets(self) -> list[dict[str, Any]]:
-        """All datasets of the mesh, with how much of each is cached."""
-        return await self._list("/v1/datasets")
+    async def datasets(self, *, exact: bool = False) -> list[dict[str, Any]]:
+        """All datasets of the mesh, with how much of each is cached.
 
-    async def dataset(self, name: str) -> dict[str, Any]:
-        """One dataset."""
-        return await self._object("GET", f"/v1/datasets/{_quoted(name)}")
+        Args:
+            exact: every member is asked; else their summaries tell.
+        """
+        return await self._list(f"/v1/datasets{'?exact=1' * exact}")
+
+    async def dataset(self, name: str, *, exact: bool = False) -> dict[str, Any]:
+        """One dataset; `exact` as in `datasets`."""
+        return await self._object("GET", f"/v1/datasets/{_quoted(name)}{'?exact=1' * exact}")
+
+    async def locality(self, name: str, path: str = "", *, exact: bool = False) -> dict[str, Any]:
+        """Who holds how much of a dataset, or of what is below a path in it.
+
+        Args:
+            path: every member is asked if one is given.
+            exact: they are asked in any case.
+        """
+        query = {"path": os.fsencode(path)} if path.strip("/") else {}
+        query |= {"exact": b"1"} if exact else {}
+        asked = f"?{urlencode(query, quote_via=quote)}" if query else ""
+        return await self._object("GET", f"/v1/datasets/{_quoted(name)}/locality{asked}")
 
     async def create_dataset(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Create one; the origin is listed first, and its errors come back here."""

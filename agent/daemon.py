@@ -25,6 +25,8 @@ from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import Catalog, Entries, Freshness, Listing, Refreshes
 from meshcache.agent.config import AgentConfig
 from meshcache.agent.follower import Follower
+from meshcache.agent.held.holdings import Holdings
+from meshcache.agent.held.summary import HELD
 from meshcache.agent.keyfile import KeyFile
 from meshcache.agent.loads import Loads
 from meshcache.agent.membership import Membership
@@ -155,7 +157,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.push_async_callback(membership.close)
     await membership.start()
     gossip = membership.gossip
-    records = Records(gossip, config.cache_dir / "records", tasks)
+    records = Records(gossip, config.cache_dir / "records", tasks, fleeting={HELD})
     records.load()
 
     monitor = Monitor(gossip)
@@ -189,6 +191,16 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         catalog, freshness, reader, prefetcher, store, folder=config.socket.parent / "doors"
     )
     stack.push_async_callback(mounts.close)
+    holdings = Holdings(
+        gossip=gossip,
+        mesh=mesh,
+        catalog=catalog,
+        snapshots=snapshots,
+        store=store,
+        client=client,
+        traffic=reader.traffic,
+        tasks=tasks,
+    )
     node = Node(
         config=config,
         name=config.name,
@@ -209,11 +221,13 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         freshness=freshness,
         loads=Loads(catalog, reader, mesh, tasks),
         mounts=mounts,
+        holdings=holdings,
     )
     follower = Follower(node, tasks)
     stack.callback(gossip.subscribe(follower.on_event))
     stack.callback(gossip.subscribe(records.on_event))
     stack.callback(gossip.subscribe(monitor.on_event))
+    stack.callback(gossip.subscribe(holdings.on_event))
     await stack.enter_async_context(_serving(build_app(node, trusted=False), listening))
     control = _listen_unix(config.socket)
     stack.callback(_remove_socket, config.socket)
@@ -223,6 +237,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         await membership.joined()
     mesh.rebuild()
     follower.start()
+    holdings.start()
     return node
 
 

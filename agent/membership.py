@@ -39,8 +39,15 @@ ALONE = 1.5
 """Seconds after which a leaf that sees no `cache` member becomes a full member. One that is there
 has answered in a tenth of that."""
 
+LOST = 5.0
+"""The same for a leaf that was served before: its hosts may only be restarting. Nobody tells a leaf
+that the last of them is dead."""
+
 BACK = 3.0
 """Seconds that a `cache` member must be there before a guest becomes a leaf again."""
+
+LOOK_AGAIN = 1.0
+"""Seconds after which a leaf looks whether it is still served."""
 
 SAY_AGAIN = 600.0
 """Seconds between two warnings that an address takes none of our keys."""
@@ -51,6 +58,8 @@ class GuestPart:
     """Which part a guest should have in gossip, by what it has seen for how long."""
 
     _wrong_since: float | None = None
+    _role: str = ""
+    _served: bool = False
 
     def wait(self, now: float, role: str, caches: bool) -> float | None:
         """Seconds until the role (``full`` or ``leaf``) should be changed; None: it is right.
@@ -62,10 +71,12 @@ class GuestPart:
         """
         if caches == (role == "leaf"):
             self._wrong_since = None
+            self._served = caches
             return None
-        if self._wrong_since is None:
+        if self._wrong_since is None or role != self._role:
             self._wrong_since = now
-        patience = BACK if role == "full" else ALONE
+        self._role = role
+        patience = BACK if role == "full" else LOST if self._served else ALONE
         return max(0.0, self._wrong_since + patience - now)
 
 
@@ -199,6 +210,8 @@ class Membership:
             self._timer = None
         loop = asyncio.get_running_loop()
         wait = self._part.wait(loop.time(), self.gossip.role, self._caches())
+        if wait is None and self.gossip.role == "leaf":
+            wait = LOOK_AGAIN  # that a leaf has lost its hosts is no event
         if wait is None:
             return
         if wait > 0:
@@ -208,7 +221,7 @@ class Membership:
             self._tasks.start(self._change_part(), name="change a guest's part")
 
     def _caches(self) -> bool:
-        return any(
+        return self.gossip.served and any(
             member.tags.get("role") == "cache" and member.state in (State.ALIVE, State.SUSPECT)
             for member in self.gossip.members()
         )

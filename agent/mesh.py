@@ -4,7 +4,7 @@ Rebuilt when the members change, so that asking costs one vectorised ranking and
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -126,6 +126,11 @@ class MeshView:
         """All members that gossip knows, this one among them, sorted by name."""
         peers = [peer_of(member) for member in self._gossip.members()]
         return sorted(peers, key=lambda peer: (peer.name, peer.uid))
+
+    @property
+    def by_store(self) -> Mapping[str, Peer]:
+        """The members that are alive or suspect, this one among them, by store id."""
+        return self._by_store
 
     def living(self) -> list[Peer]:
         """The other members that can be asked now."""

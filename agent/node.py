@@ -10,6 +10,7 @@ from aiohttp import web
 from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import Catalog, Freshness, Refreshes
 from meshcache.agent.config import AgentConfig
+from meshcache.agent.held.holdings import Holdings
 from meshcache.agent.loads import Loads
 from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
@@ -68,6 +69,7 @@ class Node:
     freshness: Freshness
     loads: Loads
     mounts: Mounts
+    holdings: Holdings
     served: Served = field(default_factory=Served)
     started: float = field(default_factory=time.time)
     """Seconds since 1970."""

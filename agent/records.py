@@ -6,6 +6,7 @@ written or deleted in the mesh meanwhile.
 
 import asyncio
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
@@ -19,8 +20,16 @@ log = structlog.get_logger()
 class Records:
     """Loads the map at the start, and saves it after each change."""
 
-    def __init__(self, gossip: Gossip, path: Path, tasks: TaskSet) -> None:
-        """`path` is the file; it is written whole, beside itself, and renamed."""
+    def __init__(
+        self, gossip: Gossip, path: Path, tasks: TaskSet, *, fleeting: Collection[str] = ()
+    ) -> None:
+        """Load and save nothing yet.
+
+        Args:
+            path: the file; it is written whole, beside itself, and renamed.
+            fleeting: namespaces whose changes alone are no reason to save.
+        """
+        self._fleeting = fleeting
         self._gossip = gossip
         self._path = path
         self._tasks = tasks
@@ -38,7 +47,7 @@ class Records:
 
     def on_event(self, event: Event) -> None:
         """Save soon, if it was the map that changed."""
-        if isinstance(event, MapChanged):
+        if isinstance(event, MapChanged) and event.namespace not in self._fleeting:
             self._changed = True
             if not self._saving:
                 self._saving = True

@@ -36,17 +36,6 @@ class OpenSnapshot:
         self.snapshot = snapshot
         self.held = held
 
-    def versions(self) -> "VersionRows":
-        """File version id -> row."""
-        return VersionRows(self.snapshot)
-
-
-class VersionRows:
-    """The rows of a snapshot by their file versions' ids."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.get = snapshot.row_of_version
-
 
 class Snapshots:
     """Opens snapshots by their heads, and keeps open those that are said to be in use."""
@@ -76,6 +65,10 @@ class Snapshots:
             finally:
                 draft.abort()
         return self._add(Snapshot(held.view, known_id=snapshot.id), held)
+
+    def opened(self, id: str) -> OpenSnapshot | None:
+        """The snapshot, if it is open."""
+        return self._open.get(id)
 
     async def open(self, dataset: str, id: str, size: int) -> OpenSnapshot:
         """A dataset's snapshot of `size` bytes: what is open, or in the store, or at another

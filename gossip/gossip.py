@@ -101,7 +101,7 @@ class Gossip:
 
     async def change_role(self, role: str) -> None:
         """Leave, and come back at the same address as another process with this role (``full`` or
-        ``leaf``). The map, the keys, the tags and the subscribers stay.
+        ``leaf``). What it knows, the keys, the tags and the subscribers stay.
 
         Raises:
             InvalidSettings: no such role.
@@ -126,7 +126,7 @@ class Gossip:
             raise NotRunning("gossip was closed while it changed its role")
         new.counts.update(old.stats())
         self._driver = new
-        new.node.remember(old.node.map.all(), old.node.map.floor, new.now)
+        new.node.inherit(old.node, new.now)
         new.pump()
 
     # --- the members
@@ -149,6 +149,12 @@ class Gossip:
     def role(self) -> str:
         """``full`` or ``leaf``."""
         return self._role
+
+    @property
+    def served(self) -> bool:
+        """Whether a leaf has a link to a host just now; a full member serves itself."""
+        node = self._node
+        return not node.is_leaf or any(map(node.links.of, node.guest.hosts))
 
     @property
     def me(self) -> Member:

@@ -40,7 +40,7 @@ class Prefetcher:
 
     async def _fetch(self, wanted: Wanted) -> None:
         try:
-            (await self._reader.read(wanted)).release()
+            await self._reader.read_ahead(wanted)
         except MeshcacheError:
             pass  # the reader that really wants the block meets the error, and shows it
         finally:

@@ -15,9 +15,9 @@ origin is asked once for the mesh. Each step down is counted by name.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -35,6 +35,7 @@ from meshcache.errors import (
 from meshcache.origin.base import Origin
 from meshcache.singleflight import SingleFlight
 from meshcache.store import Draft, Held, Store, memory_draft
+from meshcache.traffic import Source, Traffic
 
 OWNERS_ASKED = 2
 """Living members that a read asks, in the order of rank, before it goes to the origin itself.
@@ -42,6 +43,11 @@ With the first one dead and not yet noticed, all readers still meet at the secon
 
 SNAPSHOT_ORIGIN = "snapshot:"
 """The origin of snapshots: whichever members hold them."""
+
+
+AHEAD = 4096
+"""Blocks that were fetched ahead of a reader, and not read yet, of which it is remembered where
+they came from."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -83,8 +89,21 @@ class Mesh(Protocol):
         ...
 
 
-def _flights() -> SingleFlight[BlockId, Held]:
-    return SingleFlight(take=Held.share, discard=Held.release)
+class _Found(NamedTuple):
+    """A block that is here now, and where it was found."""
+
+    held: Held
+    source: Source
+
+    def share(self) -> Self:
+        return self._replace(held=self.held.share())
+
+    def release(self) -> None:
+        self.held.release()
+
+
+def _flights() -> SingleFlight[BlockId, _Found]:
+    return SingleFlight(take=_Found.share, discard=_Found.release)
 
 
 class Reader:
@@ -108,35 +127,83 @@ class Reader:
         self._reads = _flights()
         self._fills = _flights()
         self._origin_reads = _flights()
-        self.bytes_from: Counter[str] = Counter()
-        """Bytes by where this node's reads found them: store, peer, origin."""
+        self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
+        """By dataset. Snapshots are no bytes of a dataset's."""
+        self._ahead: OrderedDict[BlockId, Source] = OrderedDict()
         self.steps: Counter[str] = Counter()
         """Each time a source could not serve and the next was asked, by the reason's name."""
 
+    @property
+    def bytes_from(self) -> Counter[str]:
+        """Bytes by where this node's readers found them: store, peer, origin."""
+        total: Counter[str] = Counter()
+        for traffic in self.traffic.values():
+            total.update(store=traffic.store, peer=traffic.peer, origin=traffic.origin)
+        return total
+
     async def read(self, wanted: Wanted) -> Held:
-        """The block, for this node. The caller releases it.
+        """The block, for a reader on this node. The caller releases it.
 
         Raises:
             OriginError: no member holds it, and the origin does not give it.
             DeadlineExceeded: it took too long.
         """
+        held, source = await self._have(wanted)
+        if wanted.block.file.origin != SNAPSHOT_ORIGIN:
+            # What was fetched ahead of its reader was found where that found it.
+            source = self._ahead.pop(wanted.block.id, source)
+            self.traffic[wanted.dataset].read(source, held.length)
+        return held
+
+    async def read_ahead(self, wanted: Wanted) -> None:
+        """Have the block here before a reader asks for it.
+
+        Raises:
+            OriginError, DeadlineExceeded: as `read`.
+        """
+        id = wanted.block.id
+        if id in self._reads:
+            return
+        held, source = await self._have(wanted)
+        held.release()
+        if source != "store":
+            self._ahead[id] = source
+            if len(self._ahead) > AHEAD:
+                self._ahead.popitem(last=False)
+
+    async def _have(self, wanted: Wanted) -> _Found:
         held = await self._store.lend(wanted.block.id)
         if held is not None:
-            self.bytes_from["store"] += held.length
-            return held
+            return _Found(held, "store")
         return await self._in_time(self._reads, wanted, self._find)
 
-    async def fill(self, wanted: Wanted, *, only_if_held: bool = False) -> Held:
+    async def fill(
+        self, wanted: Wanted, *, only_if_held: bool = False, for_reader: bool = False
+    ) -> Held:
         """The block, for a peer that takes this node for its owner. The caller releases it.
+
+        Args:
+            only_if_held: nothing is asked of the origin for it.
+            for_reader: a reader waits for it at that peer, so that it counts.
 
         Raises:
             BlockNotHeld: `only_if_held`, and it is neither here nor just coming from the origin.
             OriginError: the origin does not give it.
             DeadlineExceeded: it took too long.
         """
+        held, source = await self._have_to_give(wanted, only_if_held)
+        if for_reader and wanted.block.file.origin != SNAPSHOT_ORIGIN:
+            traffic = self.traffic[wanted.dataset]
+            if source == "origin":
+                traffic.missed += held.length
+            else:
+                traffic.given += held.length
+        return held
+
+    async def _have_to_give(self, wanted: Wanted, only_if_held: bool) -> _Found:
         held = await self._store.lend(wanted.block.id)
         if held is not None:
-            return held
+            return _Found(held, "store")
         if not only_if_held:
             return await self._in_time(self._fills, wanted, self._own)
         if not self._may_join(wanted):
@@ -149,10 +216,10 @@ class Reader:
 
     async def _in_time(
         self,
-        flights: SingleFlight[BlockId, Held],
+        flights: SingleFlight[BlockId, _Found],
         wanted: Wanted,
-        work: Callable[[Wanted], Awaitable[Held]],
-    ) -> Held:
+        work: Callable[[Wanted], Awaitable[_Found]],
+    ) -> _Found:
         try:
             async with asyncio.timeout(self._deadline):
                 return await flights.run(wanted.block.id, lambda: work(wanted))
@@ -162,28 +229,23 @@ class Reader:
                 f"within {self._deadline:g} s"
             ) from error
 
-    async def _find(self, wanted: Wanted) -> Held:
+    async def _find(self, wanted: Wanted) -> _Found:
         for member in self._mesh.owners(wanted.block.id, OWNERS_ASKED):
             if member == self._mesh.me:
-                return await self._count("origin", self._fill_here(wanted))
+                return await self._fill_here(wanted)
             try:
-                return await self._count("peer", self._fetch(member, wanted))
+                return await self._fetch(member, wanted)
             except ObjectChanged:
                 raise
             except (PeerError, OriginError, ChecksumMismatch) as error:
                 # An owner may lack the credentials or the way to the origin that we have.
                 self.steps[type(error).__name__] += 1
-        return await self._count("origin", self._read_from_origin(wanted))
+        return await self._read_from_origin(wanted)
 
-    async def _count(self, source: str, work: Awaitable[Held]) -> Held:
-        held = await work
-        self.bytes_from[source] += held.length
-        return held
-
-    async def _fill_here(self, wanted: Wanted) -> Held:
+    async def _fill_here(self, wanted: Wanted) -> _Found:
         return await self._fills.run(wanted.block.id, lambda: self._own(wanted))
 
-    async def _own(self, wanted: Wanted) -> Held:
+    async def _own(self, wanted: Wanted) -> _Found:
         for member in self._mesh.previous_owners(wanted.block.id, OWNERS_ASKED):
             if member == self._mesh.me:
                 break
@@ -193,31 +255,33 @@ class Reader:
                 self.steps[type(error).__name__] += 1
         return await self._read_from_origin(wanted)
 
-    async def _read_from_origin(self, wanted: Wanted) -> Held:
+    async def _read_from_origin(self, wanted: Wanted) -> _Found:
         return await self._origin_reads.run(wanted.block.id, lambda: self._read_origin(wanted))
 
-    async def _read_origin(self, wanted: Wanted) -> Held:
+    async def _read_origin(self, wanted: Wanted) -> _Found:
         # Between the look into the store and this flight, another flight may have ended.
         held = await self._store.lend(wanted.block.id)
         if held is not None:
-            return held
+            return _Found(held, "store")
         block = wanted.block
         async with self._budget.take(block.length):
             draft = self._draft(block)
             try:
                 await self._open_origin(wanted).read(block.file, block.offset, draft.view)
-                return await draft.commit()
+                if block.file.origin != SNAPSHOT_ORIGIN:
+                    self.traffic[wanted.dataset].fetched += block.length
+                return _Found(await draft.commit(), "origin")
             finally:
                 draft.abort()
 
-    async def _fetch(self, member: str, wanted: Wanted, *, only_if_held: bool = False) -> Held:
+    async def _fetch(self, member: str, wanted: Wanted, *, only_if_held: bool = False) -> _Found:
         async with self._budget.take(wanted.block.length):
             draft = self._draft(wanted.block)
             try:
                 checksums = await self._mesh.fetch(
                     member, wanted, draft.view, only_if_held=only_if_held
                 )
-                return await draft.commit(checksums)
+                return _Found(await draft.commit(checksums), "peer")
             finally:
                 draft.abort()
 

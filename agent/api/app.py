@@ -22,6 +22,7 @@ from meshcache.agent.api import (
     health,
     keys,
     loads,
+    locality,
     members,
     work,
 )
@@ -53,7 +54,7 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[NODE] = node
     cluster = (health, members, events, keys)
-    modules = (*cluster, datasets, dataset_status, apply, files, blocks, loads, work)
+    modules = (*cluster, datasets, dataset_status, locality, apply, files, blocks, loads, work)
     for module in modules:
         app.add_routes(module.routes)
     app.on_response_prepare.append(_note_begun)

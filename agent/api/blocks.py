@@ -35,7 +35,9 @@ async def get_block(request: web.Request) -> web.StreamResponse:
     """
     only_if_held = _query(request).get("only-if-held") == "1"
     wanted = _wanted(request)
-    held = await request.app[NODE].reader.fill(wanted, only_if_held=only_if_held)
+    held = await request.app[NODE].reader.fill(
+        wanted, only_if_held=only_if_held, for_reader=not only_if_held
+    )
     with held, request.app[NODE].served.sending(held.length):
         whole = held.length + len(held.checksums)
         part = byte_range(request, whole)

@@ -6,17 +6,18 @@ import msgspec
 import numpy as np
 from aiohttp import web
 
-from meshcache.agent.held.exact import Bitmap, held_bytes, held_here, pack, unpack
-from meshcache.agent.mesh import Peer
+from meshcache.agent.held import exact as counting
+from meshcache.agent.held.exact import Answers, Bitmap, ask_all, block_lengths, pack
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.snapshots import OpenSnapshot
-from meshcache.dataset import Dataset, Mount, Policy
+from meshcache.dataset import Dataset, Head, Mount, Policy
 from meshcache.errors import MeshcacheError
+from meshcache.traffic import Traffic
 
 routes = web.RouteTableDef()
 
-COUNT_TIMEOUT = 3.0
-"""Seconds that members have to say what they hold; one that is late counts as holding nothing."""
+SNAPSHOT_WITHIN = 3.0
+"""Seconds in which an exact count must have the snapshot."""
 
 
 class DatasetStatus(msgspec.Struct):
@@ -28,10 +29,12 @@ class DatasetStatus(msgspec.Struct):
     ufs_total: int | None
     files: int
     skipped: int
-    cached: int
-    """Bytes of its blocks that at least one living member holds."""
+    cached: int | None
+    """Bytes of its blocks that at least one living member holds; None while that cannot be told,
+    for a moment after a new head or the agent's start."""
     cache_capacity: int
-    cached_percentage: float
+    cached_percentage: float | None
+    reads: "Reads"
     created: float
     snapshot: str
     listed: float
@@ -46,6 +49,72 @@ class DatasetStatus(msgspec.Struct):
     refresh_every: float
     generation: int
     namespaces: tuple[str, ...]
+    exact: Answers | None = None
+    """How it went, if every member was asked what it holds."""
+
+
+class Reads(msgspec.Struct):
+    """What readers were given of a dataset, since the living members started; bytes."""
+
+    read: int
+    local: int
+    """Found in the store of the reader's own node."""
+    remote: int
+    """Found in another member's."""
+    origin: int
+    """Found nowhere in the mesh, and had from the origin."""
+    fetched: int
+    """Asked of the origin, for readers as well as by loads and ahead of readers."""
+    saved: int
+    """`read` less `fetched`: what the origin need not send again. Below zero while more was loaded
+    than was read."""
+    hit_ratio: float | None
+    """Of local and remote together in `read`, 0 to 1, as Fluid's cacheHitRatio; None before a
+    read."""
+    local_ratio: float | None
+    remote_ratio: float | None
+    origin_ratio: float | None
+
+    @classmethod
+    def of(cls, traffic: Traffic) -> "Reads":
+        """What the counters of all members come to."""
+        local, remote, origin = traffic.store, traffic.given, traffic.origin + traffic.missed
+        read = local + remote + origin
+
+        def ratio(size: int) -> float | None:
+            return size / read if read else None
+
+        return cls(
+            read=read,
+            local=local,
+            remote=remote,
+            origin=origin,
+            fetched=traffic.fetched,
+            saved=read - traffic.fetched,
+            hit_ratio=ratio(local + remote),
+            local_ratio=ratio(local),
+            remote_ratio=ratio(remote),
+            origin_ratio=ratio(origin),
+        )
+
+
+class HeldHere(msgspec.Struct):
+    """A dataset as one member holds it and reads it."""
+
+    name: str
+    held: int | None
+    """Bytes; None as in `DatasetStatus.cached`."""
+    percentage: float | None
+    store: int
+    """Bytes that this node's readers found in its own store."""
+    peer: int
+    """Bytes that they had from another member, wherever that had them from."""
+    origin: int
+    """Bytes that they had after this member asked the origin."""
+    given: int
+    """Bytes that other members' readers had out of this store."""
+    fetched: int
+    """Bytes that this member asked of the origin."""
 
 
 @routes.get("/v1/datasets/{name}/held")
@@ -55,23 +124,31 @@ async def held(request: web.Request) -> web.Response:
     dataset, opened = await node.catalog.open_listed(request.match_info["name"])
     if opened.snapshot.id != request.query.get("snapshot"):
         return web.Response(status=204)  # heads differ for a moment: nothing to add up
-    return web.Response(body=pack(await held_here(opened, node.store, dataset.block_size)))
+    return web.Response(body=pack(await counting.held_here(opened, node.store, dataset.block_size)))
 
 
-async def _cached(node: Node, dataset: Dataset) -> int:
-    """Bytes of a dataset that the mesh holds; 0 if its snapshot cannot be had in time."""
-    try:
-        async with asyncio.timeout(COUNT_TIMEOUT):
-            _, opened = await node.catalog.open_listed(dataset.name)
-    except (MeshcacheError, TimeoutError):
-        return 0
-    return held_bytes(opened, await _held_by_mesh(node, dataset, opened), dataset.block_size)
+@routes.get("/v1/datasets/{name}/sample")
+async def sample(request: web.Request) -> web.Response:
+    """The sample of a head, if this member has it or can compute it, for one that has not."""
+    node = request.app[NODE]
+    name = request.match_info["name"]
+    dataset, head = node.catalog.get(name), node.catalog.head(name)
+    if head is None or head.snapshot != request.query.get("snapshot"):
+        return web.Response(status=204)
+    found = await node.holdings.samples.given(name, head, dataset.block_size)
+    return web.Response(status=204) if found is None else web.Response(body=found.encode())
 
 
-async def status_of(node: Node, dataset: Dataset) -> DatasetStatus:
+async def status_of(node: Node, dataset: Dataset, *, exact: bool = False) -> DatasetStatus:
+    """What there is to say of a dataset; at once, unless every member is asked."""
     name = dataset.name
     head = node.catalog.head(name)
-    cached = await _cached(node, dataset) if head else 0
+    answers = None
+    cached: int | None = 0
+    if head:
+        cached = node.holdings.census.cached(dataset, head)
+        if exact:
+            cached, answers = await _counted(node, dataset, head)
     total = head.bytes if head else None
     return DatasetStatus(
         name=name,
@@ -81,7 +158,8 @@ async def status_of(node: Node, dataset: Dataset) -> DatasetStatus:
         skipped=head.skipped if head else 0,
         cached=cached,
         cache_capacity=node.mesh.capacity,
-        cached_percentage=100.0 * cached / total if total else (100.0 if head else 0.0),
+        cached_percentage=percentage(cached, total),
+        reads=Reads.of(node.holdings.census.traffic(dataset.uid)),
         created=dataset.created,
         snapshot=head.snapshot if head else "",
         listed=head.listed if head else 0.0,
@@ -95,21 +173,68 @@ async def status_of(node: Node, dataset: Dataset) -> DatasetStatus:
         refresh_every=dataset.refresh_every,
         generation=dataset.generation,
         namespaces=dataset.namespaces,
+        exact=answers,
     )
 
 
-async def _held_by_mesh(node: Node, dataset: Dataset, opened: OpenSnapshot) -> Bitmap:
-    bitmap = await held_here(opened, node.store, dataset.block_size)
-    target = f"/v1/datasets/{dataset.name}/held?snapshot={opened.snapshot.id}"
+def held_here(node: Node) -> list[HeldHere]:
+    """What this member holds of each dataset, as it has told the mesh."""
+    found = []
+    for dataset in node.catalog.all():
+        head = node.catalog.head(dataset.name)
+        me = node.mesh.me
+        shares = node.holdings.census.shares(dataset, head, only=me) if head else {}
+        held = None if shares is None else shares.get(me, 0)
+        traffic = node.reader.traffic.get(dataset.name, Traffic())
+        found.append(
+            HeldHere(
+                name=dataset.name,
+                held=held,
+                percentage=percentage(held, head.bytes if head else None),
+                store=traffic.store,
+                peer=traffic.peer,
+                origin=traffic.origin,
+                given=traffic.given,
+                fetched=traffic.fetched,
+            )
+        )
+    return found
 
-    async def ask(peer: Peer) -> Bitmap | None:
-        try:
-            async with asyncio.timeout(COUNT_TIMEOUT):
-                return unpack(await node.client.get(peer, target), bitmap.size)
-        except (MeshcacheError, TimeoutError):
-            return None
 
-    for theirs in await asyncio.gather(*(ask(peer) for peer in node.mesh.living())):
-        if theirs is not None:
-            np.logical_or(bitmap, theirs, out=bitmap)
-    return bitmap
+def percentage(held: int | None, total: int | None) -> float | None:
+    """0 to 100; of an empty dataset all is held."""
+    if held is None:
+        return None
+    if not total:
+        return 0.0 if total is None else 100.0
+    return 100.0 * held / total
+
+
+async def open_in_time(node: Node, dataset: Dataset) -> OpenSnapshot | None:
+    """The head's snapshot; None if it cannot be had in time. No origin is listed for it."""
+    try:
+        async with asyncio.timeout(SNAPSHOT_WITHIN):
+            return (await node.catalog.open_listed(dataset.name))[1]
+    except (MeshcacheError, TimeoutError):
+        return None
+
+
+async def _counted(node: Node, dataset: Dataset, head: Head) -> tuple[int, Answers]:
+    opened = await open_in_time(node, dataset)
+    if opened is None:
+        return 0, Answers(asked=len(node.mesh.living()) + 1, answered=0)
+    lengths = await asyncio.to_thread(block_lengths, opened.snapshot, dataset.block_size)
+    union: Bitmap = np.zeros(len(lengths), dtype=np.bool_)
+
+    def take(_: str, bitmap: Bitmap) -> None:
+        np.logical_or(union, bitmap, out=union)
+
+    answers = await ask_all(
+        dataset=dataset,
+        opened=opened,
+        store=node.store,
+        mesh=node.mesh,
+        client=node.client,
+        take=take,
+    )
+    return int(lengths[union].sum()), answers

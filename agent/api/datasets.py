@@ -43,8 +43,14 @@ class NewDataset(msgspec.Struct, forbid_unknown_fields=True):
 async def all_datasets(request: web.Request) -> web.Response:
     """All datasets, with what the mesh holds of each."""
     node = request.app[NODE]
-    found = await asyncio.gather(*(status_of(node, dataset) for dataset in node.catalog.all()))
-    return json(found)
+    exact = _exact(request)
+    asked = (status_of(node, dataset, exact=exact) for dataset in node.catalog.all())
+    return json(await asyncio.gather(*asked))
+
+
+def _exact(request: web.Request) -> bool:
+    """Whether every member is to be asked what it holds, and waited for."""
+    return request.query.get("exact") == "1"
 
 
 @routes.post("/v1/datasets")
@@ -60,7 +66,8 @@ async def create(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     """One dataset."""
     node = request.app[NODE]
-    return json(await status_of(node, node.catalog.get(request.match_info["name"])))
+    dataset = node.catalog.get(request.match_info["name"])
+    return json(await status_of(node, dataset, exact=_exact(request)))
 
 
 @routes.delete("/v1/datasets/{name}")

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from meshcache import __version__
 from meshcache.agent.api.answers import json
+from meshcache.agent.api.dataset_status import held_here
 from meshcache.agent.mesh import Peer, peer_of
 from meshcache.agent.node import NODE
 from meshcache.gossip import Standing
@@ -22,7 +23,10 @@ async def members(request: web.Request) -> web.Response:
     """All members this one knows, and the guests that it serves as leaves."""
     node = request.app[NODE]
     served = [peer_of(leaf) for leaf in node.gossip.leaves()]
-    peers = [*node.mesh.peers(), *served]
+    known = [*node.mesh.peers(), *served]
+    # A guest that was a full member before it was a leaf is listed once.
+    leaves = {peer.name for peer in known if peer.leaf}
+    peers = [p for p in known if p.state in ("alive", "suspect") or p.name not in leaves]
     names = {peer.uid: peer.name for peer in peers}
     now = time.time()
     rows = [_row(peer, node.gossip.standing(peer.uid), names, now) for peer in peers]
@@ -82,5 +86,6 @@ async def status(request: web.Request) -> web.Response:
             },
             "fallbacks": dict(node.reader.steps),
             "mounts": node.mounts.all(),
+            "held": held_here(node),
         }
     )

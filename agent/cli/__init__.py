@@ -27,6 +27,7 @@ COMMANDS = {
     "ls": "files:ls",
     "cat": "files:cat",
     "load": "load:load",
+    "locality": "locality:locality",
     "mount": "mount:mount",
     "umount": "mount:umount",
     "token": "token:token",

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from meshcache.agent.cli.output import Column, Format, FormatOption, print_one
+from meshcache.agent.cli.cached import percentage, size
+from meshcache.agent.cli.output import Column, Format, FormatOption, print_list, print_one
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.units import format_age, format_size
 
@@ -56,8 +57,26 @@ LINES = (
     Column("Uid", lambda status: status["uid"], wide=True),
 )
 
+HELD = (
+    Column("DATASET", lambda dataset: dataset["name"]),
+    Column("HELD HERE", lambda dataset: size(dataset["held"])),
+    Column("PERCENTAGE", lambda dataset: percentage(dataset["percentage"])),
+    Column("FROM STORE", lambda dataset: size(dataset["store"])),
+    Column("FROM PEERS", lambda dataset: size(dataset["peer"])),
+    Column("FROM ORIGIN", lambda dataset: size(dataset["origin"])),
+    Column("GIVEN TO PEERS", lambda dataset: size(dataset["given"])),
+    Column("ASKED OF ORIGIN", lambda dataset: size(dataset["fetched"])),
+)
+"""Of this agent alone: what it holds, what its own readers had and where from, and what it gave to
+other members' and asked of the origin, for readers as well as by loads."""
+
 
 @asks_agent
 def status(target: Target, output: FormatOption = Format.TABLE) -> None:
-    """Show how the agent is: its mesh, its store, where its reads came from, its mounts."""
-    print_one(ask(target, lambda client: client.status()), LINES, output)
+    """Show how the agent is: its mesh, its store, its mounts; and for each dataset what it holds
+    and where its readers' bytes came from."""
+    shown = ask(target, lambda client: client.status())
+    print_one(shown, LINES, output)
+    if output in (Format.TABLE, Format.WIDE) and shown["held"]:
+        print()
+        print_list(shown["held"], HELD, output, "")

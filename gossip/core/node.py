@@ -268,6 +268,14 @@ class Node:
             self._take_entry(entry)
         self.map.floor = max(self.map.floor, floor)  # last: it bars what is unknown and older
 
+    def inherit(self, former: "Node", now: float) -> None:
+        """Know what this process's former node knew: the members and the map."""
+        self.remember(former.map.all(), former.map.floor, now)
+        for row in former.members.table.in_buckets(range(256)):
+            self.members.take_row(row)
+        if self.is_leaf:
+            self.context.timers.set_earlier(("guest",), now)
+
     def say(
         self,
         name: str,

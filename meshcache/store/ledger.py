@@ -7,7 +7,7 @@ of that order when its last use ends.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -52,6 +52,8 @@ class Ledger:
         self._evictable = 0
         self._idle: OrderedDict[BlockId, Record] = OrderedDict()
         self._busy: dict[BlockId, Record] = {}
+        self.on_change: Callable[[BlockId, bool], None] = lambda block_id, there: None
+        """Told of each block that can be found from now on, or cannot any more."""
 
     def __len__(self) -> int:
         return len(self._idle) + len(self._busy)
@@ -90,6 +92,7 @@ class Ledger:
         else:
             self._idle[record.id] = record
             self._evictable += record.charge
+        self.on_change(record.id, True)
 
     def unlist(self, record: Record) -> None:
         """Let a listed record be found no more. Counts on while it is in use."""
@@ -100,6 +103,7 @@ class Ledger:
             del self._idle[record.id]
             self._evictable -= record.charge
             self.used -= record.charge
+        self.on_change(record.id, False)
 
     def use(self, record: Record) -> None:
         """Begin one use."""

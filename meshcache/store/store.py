@@ -122,6 +122,11 @@ class Store:
         """The blocks that are there at this moment; blocks in use come last."""
         return self._ledger.ids()
 
+    def watch(self, on_change: Callable[[BlockId, bool], None]) -> None:
+        """Have one function told of each block that comes (True) or goes (False), at that moment,
+        in the thread of whoever caused it: it must be quick and raise nothing."""
+        self._ledger.on_change = on_change
+
     # --- lending ----------------------------------------------------------------------------
 
     async def lend(self, block_id: BlockId) -> Held | None:

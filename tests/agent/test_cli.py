@@ -23,6 +23,18 @@ from meshcache.units import GIB, MIB
 from tests.support.commands import Run
 from tests.support.fake_agent import FakeAgent
 
+READS: dict[str, Any] = {
+    "read": 4 * GIB,
+    "local": 3 * GIB,
+    "remote": GIB // 2,
+    "origin": GIB // 2,
+    "fetched": GIB,
+    "saved": 3 * GIB,
+    "hit_ratio": 0.875,
+    "local_ratio": 0.75,
+    "remote_ratio": 0.125,
+    "origin_ratio": 0.125,
+}
 DATASET: dict[str, Any] = {
     "name": "models",
     "phase": "Bound",
@@ -32,6 +44,7 @@ DATASET: dict[str, Any] = {
     "cached": 593715527,
     "cache_capacity": 40 * GIB,
     "cached_percentage": 100.0,
+    "reads": READS,
     "created": 0.0,
     "snapshot": "ab" * 32,
     "listed": 0.0,
@@ -73,6 +86,43 @@ STATUS: dict[str, Any] = {
     "reads": {"store": 3 * MIB, "peer": MIB, "origin": 0},
     "mounts": [{"id": "1", "dataset": "models", "mountpoint": "/mnt", "pid": 7}],
     "datasets": 1,
+    "held": [
+        {
+            "name": "models",
+            "held": GIB,
+            "percentage": 25.0,
+            "store": 3 * MIB,
+            "peer": MIB,
+            "origin": 0,
+            "given": 2 * MIB,
+            "fetched": 4 * MIB,
+        }
+    ],
+}
+LOCALITY: dict[str, Any] = {
+    "dataset": "models",
+    "path": "/",
+    "snapshot": "ab" * 32,
+    "bytes": 4 * GIB,
+    "members": [
+        {
+            "name": "node-2",
+            "zone": "b",
+            "address": "10.0.0.2:7440",
+            "store": "s2",
+            "bytes": 3 * GIB,
+            "percentage": 75.0,
+        },
+        {
+            "name": "node-1",
+            "zone": "",
+            "address": "10.0.0.1:7440",
+            "store": "s1",
+            "bytes": GIB,
+            "percentage": 25.0,
+        },
+    ],
+    "exact": None,
 }
 
 
@@ -110,8 +160,64 @@ def test_datasets_are_listed_in_fluids_columns(agent: FakeAgent, run: Run) -> No
 def test_a_wide_table_has_more_columns(agent: FakeAgent, run: Run) -> None:
     agent.on("GET", "/v1/datasets", [DATASET])
     head, row = run("dataset", "list", "-o", "wide").out.splitlines()
-    assert head.endswith("TOTAL FILES   BLOCK SIZE   REPLICAS   MOUNTS")
-    assert row.endswith("12            4.00MiB      1          s3://b/p,/c=s3://c")
+    assert re.split("   +", head)[7:] == [
+        *("TOTAL FILES", "CACHE HIT RATIO", "LOCAL", "REMOTE", "ORIGIN", "BYTES SAVED"),
+        *("BLOCK SIZE", "REPLICAS", "MOUNTS", "SNAPSHOT"),
+    ]
+    assert re.split("   +", row)[7:] == [
+        *("12", "87.5%", "75.0%", "12.5%", "12.5%", "3.00GiB"),
+        *("4.00MiB", "1", "s3://b/p,/c=s3://c", "abababababab"),
+    ]
+
+
+def test_what_is_not_known_yet_is_said_in_fluids_words(agent: FakeAgent, run: Run) -> None:
+    ratios = {f"{name}_ratio": None for name in ("hit", "local", "remote", "origin")}
+    unread = READS | dict.fromkeys(("read", "local", "remote", "origin", "saved"), 0) | ratios
+    new = DATASET | {"cached": None, "cached_percentage": None, "reads": unread}
+    agent.on("GET", "/v1/datasets", [new])
+    agent.on("GET", "/v1/datasets/models", new)
+    row = re.split("   +", run("dataset", "list", "-o", "wide").out.splitlines()[1])
+    assert (row[2], row[4], row[8:12]) == ("[Calculating]", "[Calculating]", ["N/A"] * 4)
+    out = run("dataset", "show", "models").out
+    assert "Read:           nothing was read yet\n" in out
+    assert "Cached:         [Calculating] ([Calculating])\n" in out
+
+
+def test_an_exact_count_says_how_many_answered(agent: FakeAgent, run: Run) -> None:
+    exact = DATASET | {"exact": {"asked": 3, "answered": 2}}
+    agent.on("GET", "/v1/datasets", [exact])
+    agent.on("GET", "/v1/datasets/models", exact)
+    for command in (("list",), ("show", "models")):
+        ran = run("dataset", *command, "--exact")
+        assert ran.err == "models: 2 of 3 members answered\n"
+        assert "566.21MiB" in ran.out
+    assert [asked.target for asked in agent.asked] == [
+        "/v1/datasets?exact=1",
+        "/v1/datasets/models?exact=1",
+    ]
+
+
+def test_the_nodes_that_hold_a_dataset_are_listed(agent: FakeAgent, run: Run) -> None:
+    agent.on("GET", "/v1/datasets/models/locality", LOCALITY)
+    assert run("locality", "models").out.splitlines() == [
+        "NODE     ZONE   HELD      PERCENTAGE",
+        "node-2   b      3.00GiB   75.0%",
+        "node-1   -      1.00GiB   25.0%",
+    ]
+    assert json.loads(run("locality", "models", "-o", "json").out) == LOCALITY
+    run("locality", "models", "--path", "/a b")
+    run("locality", "models", "--exact")
+    assert [asked.target.partition("?")[2] for asked in agent.asked] == [
+        *("", "", "path=%2Fa%20b", "exact=1")
+    ]
+
+
+def test_that_nobody_holds_a_dataset_is_said(agent: FakeAgent, run: Run) -> None:
+    exact = {"asked": 2, "answered": 2}
+    agent.on("GET", "/v1/datasets/models/locality", LOCALITY | {"members": [], "exact": exact})
+    ran = run("locality", "models", "--exact")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "no member holds any of models\nmodels: 2 of 2 members answered\n"
 
 
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
@@ -150,6 +256,12 @@ def test_the_status_is_one_screen(agent: FakeAgent, run: Run) -> None:
     assert "512.00MiB of 1.00GiB (50.0%) in 128 blocks, 7 evicted, at /c" in out
     assert "store 3.00MiB (75.0%), peer 1.00MiB (25.0%), origin 0B (0.0%)" in out
     assert "models at /mnt (pid 7)" in out
+    assert out.splitlines()[-2:] == [
+        "DATASET   HELD HERE   PERCENTAGE   FROM STORE   FROM PEERS   FROM ORIGIN   "
+        "GIVEN TO PEERS   ASKED OF ORIGIN",
+        "models    1.00GiB     25.0%        3.00MiB      1.00MiB      0B            "
+        "2.00MiB          4.00MiB",
+    ]
 
 
 def test_a_dataset_is_shown_whole(agent: FakeAgent, run: Run) -> None:
@@ -157,6 +269,11 @@ def test_a_dataset_is_shown_whole(agent: FakeAgent, run: Run) -> None:
     out = run("dataset", "show", "models").out
     assert "Mounts:         s3://b/p\n                /c=s3://c\n" in out
     assert "Secret options: access_key=env:A\n" in out
+    assert (
+        "Read:           local 3.00GiB (75.0%), remote 512.00MiB (12.5%), "
+        "origin 512.00MiB (12.5%): hit ratio 87.5%\n"
+        "Bytes saved:    3.00GiB (readers had 4.00GiB, the origin sent 1.00GiB)\n"
+    ) in out
 
 
 def test_a_dataset_is_created_of_all_that_was_given(agent: FakeAgent, run: Run) -> None:

@@ -49,8 +49,12 @@ def test_a_dataset_is_read_through_fuse_on_three_nodes_and_asked_of_the_origin_o
         f"models/a.safetensors {len(big)} 444",
         f"models/config.json {len(small)} 444",
     ]
-    (row,) = two.json("dataset", "list")
-    assert (row["cached"], row["cached_percentage"]) == (row["ufs_total"], 100.0)
+
+    def all_is_cached() -> bool:
+        (row,) = two.json("dataset", "list")
+        return (row["cached"], row["cached_percentage"]) == (row["ufs_total"], 100.0)
+
+    wait_until(all_is_cached)
 
 
 def test_another_user_can_read_the_mount(mesh: Mesh, origin: Origin) -> None:

@@ -3,11 +3,13 @@
 Nothing here reads a mount: readers are processes of their own with a limit of time.
 """
 
+import http.client
 import json
 import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -80,16 +82,32 @@ class Agent:
         """The same, with ``-o json``, decoded."""
         return json.loads(self.run(*arguments, "-o", "json").stdout)
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric's samples, as Prometheus would scrape them."""
+    def ask(self, path: str) -> Any:
+        """What the agent answers to a GET over its socket, decoded: cheap enough to poll."""
+        connection = http.client.HTTPConnection("agent", timeout=LIMIT)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.settimeout(LIMIT)
+            connection.sock.connect(str(self.socket))
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        assert answer.status == 200, body
+        return json.loads(body)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels, as Prometheus would scrape them."""
         with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-        samples = re.findall(rf"^{name}(?:_total)?(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
-        return sum(map(float, samples))
+        samples = re.findall(rf"^{name}(?:_total)?(\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(float(value) for shown, value in samples if all(w in shown for w in wanted))
 
     def states(self) -> dict[str, str]:
         """Member name -> state, as this one sees them."""
-        return {member["name"]: member["state"] for member in self.json("members")}
+        return {member["name"]: member["state"] for member in self.ask("/v1/members")}
 
     def sees_alive(self, names: Sequence[str]) -> bool:
         """Whether it sees just these members, all alive."""
