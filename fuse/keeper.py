@@ -61,6 +61,9 @@ class MountSpec(msgspec.Struct, frozen=True):
     dataset: str
     """Its name, as `mount` and `df` show it."""
     mountpoint: Path
+    device: int | None = None
+    """A device that somebody else has mounted (`meshcache.fuse.given`); `mountpoint` then is only
+    its name. The keeper takes it over, and neither mounts nor unmounts."""
     binds: dict[str, Path] = {}
     """Folder of the dataset -> the directory that shows it alone (`meshcache.fuse.binds`)."""
     allow_other: bool = True
@@ -93,8 +96,10 @@ def keep(
         MeshcacheError, OSError: whatever the first `connect` raised.
         In all cases nothing is left mounted.
     """
-    binds.clear(spec.binds.values())
-    place = check_mountpoint(spec.mountpoint)
+    place = spec.mountpoint
+    if spec.device is None:
+        binds.clear(spec.binds.values())
+        place = check_mountpoint(spec.mountpoint)
     door = connect()
     with door, _stop_signals() as signals:
         keeper = _Keeper(spec, place, connect, signals)
@@ -124,7 +129,7 @@ class _Keeper:
         with theirs:
             self._worker = _start_worker(theirs)
         self._worker_end = os.pidfd_open(self._worker.pid)
-        self._device: int | None = None
+        self._device = spec.device
         self._mounted: Mounted | None = None
 
     def run(self, door: socket.socket, on_ready: Callable[[], None]) -> int:
@@ -165,9 +170,11 @@ class _Keeper:
                 ) from None
 
     def _mount(self) -> None:
-        self._device = mount(self._place, self._spec.dataset, allow_other=self._spec.allow_other)
-        self._mounted = mount_at(self._place)
-        request = os.read(self._device, READ_BUFFER)
+        if self._device is None:
+            spec = self._spec
+            self._device = mount(self._place, spec.dataset, allow_other=spec.allow_other)
+            self._mounted = mount_at(self._place)
+        request = self._first_request(self._device)
         if not is_init(request):
             raise EnvironmentUnfit("the kernel did not begin with FUSE_INIT")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -181,6 +188,14 @@ class _Keeper:
         if answer.error:
             raise EnvironmentUnfit(f"libfuse and this kernel differ: {os.strerror(answer.error)}")
         os.write(self._device, raise_limits(answer.data))
+
+    @staticmethod
+    def _first_request(device: int) -> bytes:
+        try:
+            return os.read(device, READ_BUFFER)
+        except OSError as error:
+            # EPERM: it was opened and not mounted. ENODEV: it was unmounted meanwhile.
+            raise EnvironmentUnfit(f"the device is not mounted: {error.strerror}") from error
 
     def _tune(self) -> None:
         """Raise the mount's readahead. The kernel lowers it to what FUSE_INIT said, so after it."""

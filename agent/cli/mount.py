@@ -23,6 +23,9 @@ from meshcache.errors import AgentUnreachable, DatasetNotFound, InvalidInput, Me
 DOOR_TIMEOUT = 10.0
 """Seconds for the agent to accept at the door."""
 
+DEVICE_WITHIN = 60.0
+"""Seconds for the one who mounts to send the device."""
+
 HEARD_WITHIN = 15.0
 """Seconds for a guest's agent to have heard of the dataset."""
 
@@ -34,7 +37,21 @@ LEAVE_TIMEOUT = 2.0
 def mount(
     target: Target,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The dataset.")],
-    mountpoint: Annotated[Path, typer.Argument(metavar="MOUNTPOINT", help="An empty directory.")],
+    mountpoint: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MOUNTPOINT",
+            readable=False,  # typer would ask the file system, which here may not answer
+            help="An empty directory; or /dev/fd/N, a FUSE device that is mounted already.",
+        ),
+    ] = None,
+    fd_socket: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Get the mounted device over this Unix socket, instead of a MOUNTPOINT.",
+        ),
+    ] = None,
     guest: Annotated[
         bool,
         typer.Option(
@@ -74,9 +91,18 @@ def mount(
         raise InvalidInput("a mount needs an agent on this machine: give --socket, not --agent")
     if log_level not in ("debug", "info", "warning", "error"):
         raise InvalidInput(f"--log-level is debug, info, warning or error, not {log_level!r}")
-    place = mountpoint.expanduser().absolute()
+    if (mountpoint is None) == (fd_socket is None):
+        raise InvalidInput("give a MOUNTPOINT or --fd-socket PATH, one of the two")
+    place = (mountpoint or fd_socket or Path()).expanduser().absolute()
+    from meshcache.fuse import given
+
     binds = dict(_parse_bind(text) for text in bind or [])
+    is_given = fd_socket is not None or given.is_descriptor(place)
+    if is_given and binds:
+        raise InvalidInput("--bind needs a MOUNTPOINT that this command mounts itself")
     if daemon:
+        if is_given:
+            raise InvalidInput("a given device is served in the foreground: without --daemon")
         if guest or binds or until_alone is not None:
             raise InvalidInput("--guest, --bind and --until-alone do not go with --daemon")
         return _in_background(target, name, place, allow_other, log_file, log_level)
@@ -94,6 +120,11 @@ def mount(
         else:
             print(f"{name} is mounted at {place}", file=sys.stderr)
 
+    device = None
+    if fd_socket is not None:
+        device = given.from_socket(place, within=DEVICE_WITHIN)
+    elif is_given:
+        device = given.from_descriptor(place)
     with contextlib.ExitStack() as stack:
         if until_alone is not None:
             stack.enter_context(alone.ends_this_process(until_alone))
@@ -101,7 +132,9 @@ def mount(
             target = Target(stack.enter_context(GuestAgent(os.environ)).socket)
         registered = _Registration(target, name, place, patient=guest)
         stack.callback(registered.leave)
-        spec = MountSpec(dataset=name, mountpoint=place, binds=binds, allow_other=allow_other)
+        spec = MountSpec(
+            dataset=name, mountpoint=place, device=device, binds=binds, allow_other=allow_other
+        )
         return keep(spec, registered.connect, ready)
 
 
