@@ -84,6 +84,12 @@ def mount(
     log_level: Annotated[
         str, typer.Option(metavar="LEVEL", envvar="MESHCACHE_LOG_LEVEL", help="debug to error.")
     ] = "warning",
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Make this file when the mount answers, and remove it at the end."
+        ),
+    ] = None,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Mount a dataset, read-only, until it is unmounted, or until Ctrl-C or SIGTERM."""
@@ -119,6 +125,8 @@ def mount(
             os.close(ready_fd)
         else:
             print(f"{name} is mounted at {place}", file=sys.stderr)
+        if ready_file is not None:
+            ready_file.touch()
 
     device = None
     if fd_socket is not None:
@@ -126,6 +134,9 @@ def mount(
     elif is_given:
         device = given.from_descriptor(place)
     with contextlib.ExitStack() as stack:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)  # an earlier one's, which was killed
+            stack.callback(ready_file.unlink, missing_ok=True)
         if until_alone is not None:
             stack.enter_context(alone.ends_this_process(until_alone))
         if guest:

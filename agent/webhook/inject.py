@@ -8,6 +8,7 @@ import msgspec
 
 from meshcache.agent.webhook import sidecar
 from meshcache.agent.webhook.asks import Ask, Pod, asks_of, injected, wants_injection
+from meshcache.agent.webhook.modes import WAYS, Served
 from meshcache.agent.webhook.names import INJECTED, SIDECAR, label_of
 from meshcache.agent.webhook.settings import SidecarSettings
 
@@ -58,6 +59,7 @@ class _Rewrite:
         self.pod = pod
         self.warnings: list[str] = []
         self._settings = settings
+        self._way = WAYS[settings.mode]
         self._key_for = key_for
         self._done = injected(pod)
         self._added: list[dict[str, Any]] = []
@@ -86,16 +88,14 @@ class _Rewrite:
             self._show_at(ask)
         subpaths = self._split_subpaths(ask)
         alone_for = self._alone_for()
-        served = sidecar.Served(self._number, ask.dataset, ask.volume, alone_for, subpaths)
+        served = Served(self._number, ask.dataset, ask.volume, alone_for, subpaths)
         self._number += 1
         spec = self.pod["spec"]
         kept = [one for one in spec.get("volumes") or () if one["name"] != ask.volume]
-        place = {"name": ask.volume, "emptyDir": {}}
-        spec["volumes"] = [*kept, place, *sidecar.volumes(served, self._settings)]
+        spec["volumes"] = [*kept, *sidecar.volumes(served, self._settings)]
         made = sidecar.container(served, self._settings, self._key_for(ask.dataset))
         self._insert(made)
-        if self._settings.mode == "none":
-            self._tell_where(served)
+        self._tell(self._way.variables(served, self._settings))
         for volume in (ask.volume, *subpaths.values()):
             self._done[volume] = ask.dataset
         self._mark()
@@ -138,7 +138,7 @@ class _Rewrite:
                         "after a crash of the sidecar it reads an error until it is restarted"
                     )
                 path = (mount.get("subPath") or "").strip("/")
-                if path and self._settings.mode == "privileged":
+                if path and self._way.splits_subpaths:
                     name = label_of(ask.volume, path)
                     mount["name"] = subpaths.setdefault(path, name)
                     del mount["subPath"]
@@ -152,14 +152,13 @@ class _Rewrite:
         after = sum(_is_ours(one.get("name", "")) for one in there)
         spec[group] = [*there[:after], made, *there[after:]]
 
-    def _tell_where(self, served: sidecar.Served) -> None:
-        port = self._settings.http_port + served.number
-        name = f"MESHCACHE_URL_{served.dataset.upper().replace('-', '_').replace('.', '_')}"
-        value = f"http://127.0.0.1:{port}/v1/datasets/{served.dataset}/files"
-        for container in self._apps():
+    def _tell(self, variables: dict[str, str]) -> None:
+        """Set variables in the app's containers that do not have them."""
+        for container in self._apps() if variables else ():
             there = container.get("env") or []
-            if all(variable.get("name") != name for variable in there):
-                container["env"] = [*there, {"name": name, "value": value}]
+            known = {variable.get("name") for variable in there}
+            more = [{"name": n, "value": v} for n, v in variables.items() if n not in known]
+            container["env"] = [*there, *more]
 
     def _mark(self) -> None:
         metadata = self.pod["metadata"]
@@ -173,7 +172,7 @@ class _Rewrite:
     def propagate(self) -> None:
         """Let every container that mounts a dataset's volume see mounts that are made later; also
         one that another webhook added since."""
-        if self._settings.mode != "privileged":
+        if not self._way.propagates:
             return
         for container in self._apps():
             for mount in container.get("volumeMounts") or ():

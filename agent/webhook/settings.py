@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from meshcache import __version__
 from meshcache.errors import InvalidInput
 
-Mode = Literal["privileged", "platform", "none"]
+Mode = Literal["privileged", "platform", "fd", "none"]
 Lifecycle = Literal["native", "classic"]
 
 
@@ -25,8 +25,9 @@ class SidecarSettings(pydantic.BaseModel):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     mode: Mode = "privileged"
     """privileged: the sidecar mounts, and the mount propagates into the app's containers. platform:
-    the platform gives device and propagation by `container` and `annotations`. none: no FUSE, the
-    app reads over HTTP from its own pod."""
+    the platform gives device and propagation by `container` and `annotations`. fd: a driver of
+    the platform's mounts, `fd_volume`, and hands the device to an unprivileged sidecar. none: no
+    FUSE, the app reads over HTTP from its own pod."""
     lifecycle: Lifecycle = "native"
     """native: an init container with restartPolicy Always (Kubernetes 1.29 and newer). classic: an
     ordinary container, for older ones."""
@@ -46,6 +47,9 @@ class SidecarSettings(pydantic.BaseModel):
     """More annotations of the pod, for platforms that are asked by them."""
     container: dict[str, Any] = Field(default_factory=dict)
     """More fields of the sidecar's container: a vendor's device, a securityContext."""
+    fd_volume: dict[str, Any] = Field(default_factory=dict)
+    """mode fd: what the dataset's volume is made of (``csi: {...}``); in its strings ``{dataset}``
+    and ``{socket}`` stand for the dataset's name and the sidecar's socket."""
     http_port: int = Field(default=17440, ge=1, le=65535)
     """mode none: the first sidecar's port on 127.0.0.1; the next ones follow."""
 
@@ -65,10 +69,13 @@ def load(path: Path | None) -> SidecarSettings:
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     try:
-        return SidecarSettings.model_validate(content or {})
+        found = SidecarSettings.model_validate(content or {})
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise InvalidInput(
             f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
         ) from None
+    if found.mode == "fd" and not found.fd_volume:
+        raise InvalidInput(f"{path}: mode fd needs fd-volume: what the platform's driver mounts")
+    return found

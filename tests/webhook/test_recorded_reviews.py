@@ -18,6 +18,14 @@ SERVED = {
 }
 
 
+CSI = {
+    "csi": {
+        "driver": "fuse.example",
+        "volumeAttributes": {"name": "{dataset}", "socket": "{socket}"},
+    }
+}
+
+
 def patched(name: str, settings: SidecarSettings | None = None) -> dict[str, Any]:
     asked = review(name)
     response = ask(asked, settings)
@@ -42,9 +50,11 @@ def mounts(pod: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("lifecycle", ["native", "classic"])
-@pytest.mark.parametrize("mode", ["privileged", "platform", "none"])
+@pytest.mark.parametrize("mode", ["privileged", "platform", "fd", "none"])
 def test_the_patched_pod_is_one_that_kubernetes_takes(name: str, lifecycle: str, mode: str) -> None:
-    settings = SidecarSettings.model_validate({"lifecycle": lifecycle, "mode": mode})
+    settings = SidecarSettings.model_validate(
+        {"lifecycle": lifecycle, "mode": mode, "fd-volume": CSI if mode == "fd" else {}}
+    )
     check_pod(patched(name, settings))
 
 
@@ -220,11 +230,11 @@ def test_a_classic_sidecar_is_the_first_ordinary_container_and_ends_with_the_oth
 def test_without_fuse_the_app_is_told_where_to_read() -> None:
     pod = patched("job-single", SidecarSettings.model_validate({"mode": "none"}))
     (sidecar,) = sidecars(pod)
-    assert "securityContext" not in sidecar
+    assert sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     variables = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
     url = variables["MESHCACHE_URL_MODELS"]
     assert url == "http://127.0.0.1:17440/v1/datasets/models/files"
-    assert "127.0.0.1:17440" in sidecar["args"]
+    assert "--listen=127.0.0.1:17440" in sidecar["args"]
 
 
 def test_a_platforms_own_fields_are_put_on_the_sidecar_and_the_pod() -> None:
@@ -242,3 +252,16 @@ def test_a_platforms_own_fields_are_put_on_the_sidecar_and_the_pod() -> None:
     assert sidecar["securityContext"] == {"capabilities": {"add": ["SYS_ADMIN"]}}
     assert pod["metadata"]["annotations"]["vendor.example/fuse"] == "on"
     assert all("mountPropagation" not in one for one in sidecar["volumeMounts"])
+
+
+def test_a_sidecar_without_privilege_is_handed_the_device_by_the_platforms_driver() -> None:
+    settings = SidecarSettings.model_validate({"mode": "fd", "fd-volume": CSI})
+    pod = patched("job-single", settings)
+    (sidecar,) = sidecars(pod)
+    assert sidecar["securityContext"]["runAsNonRoot"] is True
+    assert "--fd-socket=/run/meshcache/fd.sock" in sidecar["args"]
+    app = pod["spec"]["containers"][0]["name"]
+    volume = pod["metadata"]["annotations"][INJECTED].split("=")[0]
+    (source,) = (one["csi"] for one in pod["spec"]["volumes"] if one["name"] == volume)
+    assert source["volumeAttributes"] == {"name": "models", "socket": "/run/meshcache/fd.sock"}
+    assert "mountPropagation" not in mounts(pod, app)["/data"]
