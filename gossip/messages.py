@@ -207,6 +207,8 @@ class Digest(Array, frozen=True):
     entries: Hash8
     floor: Stamp = 0
     """The clock of the newest tombstone that the sender forgot (see `core.statemap`)."""
+    events: Annotated[bytes, Meta(max_length=8)] = b""
+    """The XOR of the names of the users' events that the sender remembers."""
 
 
 class Differ(Array, frozen=True):

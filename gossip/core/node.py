@@ -80,6 +80,7 @@ class Node:
             self.links,
             self.members.table,
             self.map,
+            self.spread,
             self.members.take_row,
             self._take_entry,
         )

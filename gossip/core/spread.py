@@ -29,6 +29,10 @@ from meshcache.gossip.core.verdicts import REFUSED
 from meshcache.gossip.errors import FrameInvalid
 
 Key = tuple[object, ...]
+PAST = 120.0
+"""For so long the name of a user's event is known after its bytes are dropped, lest a member that
+got it late gives it to everybody once more."""
+MOST_PAST = 10_000
 NAMED = 4096
 """Rumours that one link may have named and not brought."""
 _FLOODED = frozenset({"end", "refused"})
@@ -56,6 +60,36 @@ def key_of(rumour: wire.Rumour) -> Key:
             return urgency, "entry", entry.space, entry.key
         case wire.Happened(origin=origin, number=number):
             return urgency, "event", origin, number
+
+
+class Events:
+    """The names of users' events: for anti-entropy, and so that each is told once."""
+
+    def __init__(self) -> None:
+        self.recent: dict[bytes, None] = {}
+        """Those that can still be given to others."""
+        self.past: dict[bytes, float] = {}
+        """Those that cannot, and until when their names are kept."""
+        self._total = 0
+
+    @property
+    def total(self) -> bytes:
+        """8 B over the recent ones."""
+        return self._total.to_bytes(8, "big")
+
+    def add(self, name: bytes) -> None:
+        """An event came."""
+        self.recent[name] = None
+        self._total ^= int.from_bytes(name, "big")
+
+    def outlive(self, name: bytes, now: float) -> None:
+        """An event's bytes are dropped."""
+        if name in self.recent:
+            del self.recent[name]
+            self._total ^= int.from_bytes(name, "big")
+        self.past[name] = now + PAST
+        while len(self.past) > MOST_PAST or next(iter(self.past.values())) < now:
+            del self.past[next(iter(self.past))]
 
 
 class Queue:
@@ -103,6 +137,8 @@ class Spread:
     _known: dict[bytes, tuple[bytes, float, Key]] = field(default_factory=dict)
     """Name -> (bytes, when it came, what it is about); in order of coming."""
     _known_bytes: int = 0
+    events: Events = field(default_factory=Events)
+    """Users' events among those, and the names of earlier ones."""
     _lazy: set[int] = field(default_factory=set)
     _grafted: set[int] = field(default_factory=set)
     """Links over which the peer has asked for something lately."""
@@ -144,6 +180,8 @@ class Spread:
     def _remember(self, name: bytes, raw: bytes, key: Key) -> None:
         self._known[name] = (raw, self.context.now, key)
         self._known_bytes += len(raw)
+        if key[1] == "event":
+            self.events.add(name)
         for number in self._named_by.pop(name, ()):
             self._unname(number)
         self.context.timers.cancel(("graft", name))
@@ -151,8 +189,11 @@ class Spread:
         while self._known_bytes > self.context.settings.remember_bytes or (
             self._known and next(iter(self._known.values()))[1] < oldest
         ):
-            old_raw, _, _ = self._known.pop(next(iter(self._known)))
+            old = next(iter(self._known))
+            old_raw, _, old_key = self._known.pop(old)
             self._known_bytes -= len(old_raw)
+            if old_key[1] == "event":
+                self.events.outlive(old, self.context.now)
 
     def _pass_on(self, name: bytes, raw: bytes, source: int | None) -> None:
         key = self._known[name][2]
@@ -192,6 +233,8 @@ class Spread:
                 known += self._known[name][2][1] not in _FLOODED
                 self.context.counts["rumours_known"] += 1
                 continue
+            if name in self.events.past:
+                continue
             try:
                 rumour = wire.decode_rumour(raw)
             except FrameInvalid:
@@ -212,7 +255,7 @@ class Spread:
     def on_ihave(self, link: Link, message: wire.Ihave) -> None:
         """Rumours were named."""
         for name in message.ids:
-            if name not in self._known:
+            if name not in self._known and name not in self.events.past:
                 if self._named[link.number] >= NAMED:
                     self.context.counts["names_refused"] += 1
                     return
@@ -245,6 +288,12 @@ class Spread:
         self._named[number] -= 1
         if self._named[number] <= 0:
             del self._named[number]
+
+    def name_events(self, link: Link) -> None:
+        """Name the users' events that are remembered here, for whoever may have missed one."""
+        names = list(self.events.recent)
+        for start in range(0, len(names), 2048):
+            self.links.send(link, wire.Ihave(names[start : start + 2048]))
 
     def on_graft(self, link: Link, message: wire.Graft) -> None:
         """A peer misses rumours that were named to it."""

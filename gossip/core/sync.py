@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.statemap import StateMap
 from meshcache.gossip.core.table import Table
 
@@ -26,6 +27,7 @@ class Sync:
     links: Links
     table: Table
     entries: StateMap
+    spread: Spread
     take_row: Callable[[wire.Row], None]
     take_entry: Callable[[wire.MapEntry], object]
     _turn: list[bytes] = field(default_factory=list)
@@ -50,7 +52,12 @@ class Sync:
         self.context.counts["syncs"] += 1
         self.links.send(
             link,
-            wire.Digest(self.table.digest.total, self.entries.digest.total, self.entries.floor),
+            wire.Digest(
+                self.table.digest.total,
+                self.entries.digest.total,
+                self.entries.floor,
+                self.spread.events.total,
+            ),
         )
 
     def on_digest(self, link: Link, message: wire.Digest) -> None:
@@ -62,6 +69,8 @@ class Sync:
         if not entries:
             # We hold the same entries, so what it may forget, we may.
             self.entries.raise_floor(message.floor, self.context.wall_ms)
+        if message.events not in (b"", self.spread.events.total):
+            self.spread.name_events(link)
         if members or entries:
             self.context.counts["syncs_unequal"] += 1
             self.links.keep(link, self.context.settings.link_linger)

@@ -81,11 +81,10 @@ class Verdicts:
         row = self.table.rows.get(alert.subject)
         if row is None or row.status != ALIVE:
             return row is None
-        case = self.cases.get(alert.subject)
         # An observer that hears its subject again need not know its newest incarnation yet.
-        oldest = case.floor if case is not None and alert.kind == HEARD else row.incarnation
-        if alert.incarnation < oldest:
+        if alert.kind != HEARD and alert.incarnation < row.incarnation:
             return False
+        case = self.cases.get(alert.subject)
         if case is None:
             case = self.cases[alert.subject] = Case(floor=row.incarnation)
         known = case.alerts.get(alert.observer)

@@ -32,6 +32,23 @@ def test_events_reach_everybody_though_a_fifth_of_the_segments_is_lost() -> None
         assert names | own == {f"event {number}" for number in range(5)}
 
 
+def test_an_event_reaches_also_who_was_cut_off_for_a_while_and_nobody_twice() -> None:
+    network, processes = mesh(20)
+    alone = processes[7]
+    cut = lambda source, target: alone.address in (source, target)  # noqa: E731
+    network.faults.cuts.append(cut)
+    network.run(1)
+    network.act(processes[3], lambda now: processes[3].node.say("deploy", b"v2", now))
+    network.run(9)  # long enough to be failed, and to have its links closed
+    assert not events(alone, UserEvent)
+    network.faults.cuts.remove(cut)
+    assert network.run_until(lambda: bool(events(alone, UserEvent)), network.now + 15)
+    network.run(300)
+    for process in processes:
+        if process is not processes[3]:
+            assert len(events(process, UserEvent)) == 1
+
+
 def test_the_tree_carries_about_one_copy_to_each_member() -> None:
     network, processes = mesh(60)
     for round_ in range(20):  # the first ones flood and prune
