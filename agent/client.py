@@ -241,17 +241,29 @@ class AgentClient:
 
     # --- loads, mounts, tokens --------------------------------------------------------------
 
-    async def start_load(self, dataset: str, paths: list[str]) -> dict[str, Any]:
-        """Start to load these paths of a dataset into the mesh; all of it if there are none."""
-        return await self._object("POST", "/v1/loads", {"dataset": dataset, "paths": paths})
+    async def start_load(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a load (`meshcache.agent.loads.NewLoad`); a dry run tells what it would do."""
+        return await self._object("POST", "/v1/loads", record, silence=_LISTING_TIMEOUT)
 
-    async def load(self, load_id: str) -> dict[str, Any]:
-        """How far a load is."""
-        return await self._object("GET", f"/v1/loads/{_quoted(load_id)}")
+    async def check_load(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """What of such a load is loaded already."""
+        return await self._object("POST", "/v1/loads/check", record, silence=_LISTING_TIMEOUT)
+
+    async def load(self, name: str) -> dict[str, Any]:
+        """How far a load is, and each member with it."""
+        return await self._object("GET", f"/v1/loads/{_quoted(name)}")
 
     async def loads(self) -> list[dict[str, Any]]:
-        """The loads that the agent knows of."""
+        """The loads of the mesh."""
         return await self._list("/v1/loads")
+
+    async def cancel_load(self, name: str) -> dict[str, Any]:
+        """End a load; what is loaded stays."""
+        return await self._object("POST", f"/v1/loads/{_quoted(name)}/cancel", {})
+
+    async def delete_load(self, name: str) -> None:
+        """End a load and forget it."""
+        await self._ask("DELETE", f"/v1/loads/{_quoted(name)}")
 
     async def add_mount(self, dataset: str, mountpoint: str, pid: int) -> dict[str, Any]:
         """Register a mount; the answer names the socket of its door."""

@@ -219,7 +219,9 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         catalog=catalog,
         refreshes=refreshes,
         freshness=freshness,
-        loads=Loads(catalog, reader, mesh, tasks),
+        loads=Loads(
+            *(catalog, snapshots, store, reader, mesh, client, gossip, tasks), member=config.name
+        ),
         mounts=mounts,
         holdings=holdings,
     )
@@ -228,6 +230,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.callback(gossip.subscribe(records.on_event))
     stack.callback(gossip.subscribe(monitor.on_event))
     stack.callback(gossip.subscribe(holdings.on_event))
+    stack.callback(gossip.subscribe(node.loads.on_event))
     await stack.enter_async_context(_serving(build_app(node, trusted=False), listening))
     control = _listen_unix(config.socket)
     stack.callback(_remove_socket, config.socket)
@@ -238,6 +241,8 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     mesh.rebuild()
     follower.start()
     holdings.start()
+    # Not before: a member that knows nobody yet would take all of a load for its own share.
+    tasks.start(node.loads.follow(), name="follow loads")
     return node
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from blake3 import blake3
 
 from meshcache.agent.peers import PeerClient
 from meshcache.block import BlockId
@@ -141,6 +142,16 @@ class MeshView:
         ]
 
     @property
+    def placement(self) -> Placement:
+        """Where blocks are placed now, suspects counted as there."""
+        return self._placement
+
+    @property
+    def view(self) -> str:
+        """A name for the placement: 16 hex digits, the same on members that place alike."""
+        return self._view
+
+    @property
     def capacity(self) -> int:
         """Bytes that the members which keep blocks for the mesh may keep together."""
         return sum(peer.capacity for peer in self._owning())
@@ -153,7 +164,9 @@ class MeshView:
         there.sort(key=lambda peer: (peer.state == "alive", peer.since))
         self._by_store = {peer.store_id: peer for peer in there if peer.store_id}
         owning = self._owning()
-        self._placement = Placement([_candidate(peer) for peer in owning])
+        candidates = sorted(_candidate(peer) for peer in owning)
+        self._placement = Placement(candidates)
+        self._view = blake3(msgspec.msgpack.encode(candidates)).hexdigest(8)
         now = self._now()
         young = [p for p in owning if now - p.store_created < SETTLED_AFTER]
         self._settled = Placement([_candidate(p) for p in owning if p not in young])
@@ -169,6 +182,11 @@ class MeshView:
 
     def owners(self, id: BlockId, count: int) -> Sequence[str]:
         return self.ranked(str(id).encode(), count)
+
+    def first(self, name: str) -> bool:
+        """Whether this member is the first living one by rank for a thing of that name: the one
+        of all that does what needs to be done once. Two may be, while their views differ."""
+        return self.ranked(name.encode(), 1) == [self._me]
 
     def previous_owners(self, id: BlockId, count: int) -> Sequence[str]:
         if self._now() >= self._rebuild_at:

@@ -15,6 +15,7 @@ STATUSES: dict[type[MeshcacheError], HTTPStatus] = {
     errors.PathNotFound: HTTPStatus.NOT_FOUND,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.DatasetExists: HTTPStatus.CONFLICT,
+    errors.LoadExists: HTTPStatus.CONFLICT,
     errors.DatasetBusy: HTTPStatus.CONFLICT,
     errors.KeyStepTooEarly: HTTPStatus.CONFLICT,
     errors.TooManyWatchers: HTTPStatus.TOO_MANY_REQUESTS,

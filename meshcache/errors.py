@@ -35,6 +35,10 @@ class DatasetExists(CallerError):
     """Raised when a dataset of that name is already there; nothing was changed."""
 
 
+class LoadExists(CallerError):
+    """Raised when a load of that name is already there; nothing was changed."""
+
+
 class DatasetBusy(CallerError):
     """Raised when a record was changed by somebody else meanwhile; nothing was written."""
 

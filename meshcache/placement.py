@@ -81,8 +81,39 @@ class Placement:
             scores[best] = -1.0
         return [self._store_ids[number] for number in chosen]
 
-    def _scores(self, key: int) -> NDArray[np.float64]:
-        mixed = mix(self._hashes ^ np.uint64(key))
+    @property
+    def store_ids(self) -> list[str]:
+        """The candidates that may own something, in the order that `rank_many` numbers them."""
+        return list(self._store_ids)
+
+    def rank_many(self, keys: NDArray[np.uint64], count: int) -> NDArray[np.intp]:
+        """As `rank` for many keys, given by their `hash64`: numbers of `store_ids`, best first.
+
+        Shape (keys, count), or fewer columns if there are fewer candidates. Some tens of bytes are
+        taken for each pair of key and candidate meanwhile.
+        """
+        count = min(count, len(self._store_ids))
+        chosen = np.empty((len(keys), max(count, 0)), dtype=np.intp)
+        if not chosen.size:
+            return chosen
+        scores = self._scores(keys[:, None])
+        closed = np.zeros(scores.shape, dtype=np.bool_)
+        row = np.arange(len(keys))
+        for column in range(count):
+            # The best of each zone come first: what is of a zone that has one is closed till then.
+            if column == self._zone_count:
+                closed[:] = False
+                closed[row[:, None], chosen[:, :column]] = True
+            best = np.where(closed, -1.0, scores).argmax(axis=1)
+            chosen[:, column] = best
+            if column + 1 < min(count, self._zone_count):
+                closed |= self._zones[None, :] == self._zones[best][:, None]
+            else:
+                closed[row, best] = True
+        return chosen
+
+    def _scores(self, key: int | NDArray[np.uint64]) -> NDArray[np.float64]:
+        mixed = mix(self._hashes ^ np.asarray(key, dtype=np.uint64))
         # 52 bits and a half: every such value is exact and lies in (0, 1). With 53 bits the
         # largest would round to 1, whose logarithm is 0.
         unit = ((mixed >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52

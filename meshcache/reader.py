@@ -130,6 +130,8 @@ class Reader:
         self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
         """By dataset. Snapshots are no bytes of a dataset's."""
         self._ahead: OrderedDict[BlockId, Source] = OrderedDict()
+        self.loaded_from: Counter[Source] = Counter()
+        """Bytes that `load` had to fetch, by where they were found."""
         self.steps: Counter[str] = Counter()
         """Each time a source could not serve and the next was asked, by the reason's name."""
 
@@ -170,6 +172,17 @@ class Reader:
             self._ahead[id] = source
             if len(self._ahead) > AHEAD:
                 self._ahead.popitem(last=False)
+
+    async def load(self, wanted: Wanted) -> None:
+        """Have the block here for whoever may read it one day: he will find it in the store.
+
+        Raises:
+            OriginError, DeadlineExceeded: as `read`.
+        """
+        held, source = await self._have(wanted)
+        held.release()
+        if source != "store":
+            self.loaded_from[source] += wanted.block.length
 
     async def _have(self, wanted: Wanted) -> _Found:
         held = await self._store.lend(wanted.block.id)

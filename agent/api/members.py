@@ -78,6 +78,7 @@ async def status(request: web.Request) -> web.Response:
                 "quota": node.store.quota,
                 "used": node.store.used,
                 "blocks": node.store.blocks,
+                "evictable": node.store.evictable,
                 "evictions": node.store.evictions,
                 "corrupt": node.store.corrupt,
             },

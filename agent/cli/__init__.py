@@ -28,6 +28,7 @@ COMMANDS = {
     "cat": "files:cat",
     "load": "load:load",
     "locality": "locality:locality",
+    "loads": "loads:loads",
     "mount": "mount:mount",
     "umount": "mount:umount",
     "token": "token:token",

@@ -48,13 +48,20 @@ def print_list(
     elif not rows:
         print(nothing, file=sys.stderr)
     else:
-        shown = [column for column in columns if output is Format.WIDE or not column.wide]
-        lines = [[column.title for column in shown]]
-        lines += [[printable(column.cell(row)) for column in shown] for row in rows]
-        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-        for line in lines:
-            padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            print(GAP.join(padded).rstrip())
+        print_table(rows, columns, output)
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], output: Format
+) -> None:
+    """Print rows as a table, whatever else is printed."""
+    shown = [column for column in columns if output is Format.WIDE or not column.wide]
+    lines = [[column.title for column in shown]]
+    lines += [[printable(column.cell(row)) for column in shown] for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print(GAP.join(padded).rstrip())
 
 
 def print_one(thing: Mapping[str, Any], lines: Sequence[Column], output: Format) -> None:

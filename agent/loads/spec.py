@@ -76,6 +76,8 @@ class NewLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise InvalidInput(f"a rate of {self.rate} bytes per second cannot be")
         if self.ttl is not None and not 0 <= self.ttl < float("inf"):
             raise InvalidInput(f"a ttl of {self.ttl} seconds cannot be")
+        if self.dry_run and self.policy == "Cron":
+            raise InvalidInput("a dry run is of a load that would run now: give no schedule")
         self._check_policy()
 
     def _check_policy(self) -> None:

@@ -49,7 +49,8 @@ class Ledger:
     def __init__(self, quota: int) -> None:
         self.quota = quota
         self.used = 0
-        self._evictable = 0
+        self.evictable = 0
+        """Bytes that the listed records take which are not in use."""
         self._idle: OrderedDict[BlockId, Record] = OrderedDict()
         self._busy: dict[BlockId, Record] = {}
         self.on_change: Callable[[BlockId, bool], None] = lambda block_id, there: None
@@ -76,7 +77,7 @@ class Ledger:
 
     def could_hold(self, charge: int) -> bool:
         """Whether `charge` bytes more fit once all that can be evicted is."""
-        return self.used - self._evictable + charge <= self.quota
+        return self.used - self.evictable + charge <= self.quota
 
     def admit(self, record: Record) -> None:
         """Count a new record, in use (a draft) or listed next (a block found on disk)."""
@@ -91,7 +92,7 @@ class Ledger:
             self._busy[record.id] = record
         else:
             self._idle[record.id] = record
-            self._evictable += record.charge
+            self.evictable += record.charge
         self.on_change(record.id, True)
 
     def unlist(self, record: Record) -> None:
@@ -101,7 +102,7 @@ class Ledger:
             del self._busy[record.id]
         else:
             del self._idle[record.id]
-            self._evictable -= record.charge
+            self.evictable -= record.charge
             self.used -= record.charge
         self.on_change(record.id, False)
 
@@ -110,7 +111,7 @@ class Ledger:
         record.uses += 1
         if record.uses == 1 and record.listed:
             self._busy[record.id] = self._idle.pop(record.id)
-            self._evictable -= record.charge
+            self.evictable -= record.charge
 
     def give_back(self, record: Record) -> None:
         """End one use."""
@@ -119,6 +120,6 @@ class Ledger:
             return
         if record.listed:
             self._idle[record.id] = self._busy.pop(record.id)
-            self._evictable += record.charge
+            self.evictable += record.charge
         else:
             self.used -= record.charge

@@ -91,6 +91,12 @@ class Store:
         return self._ledger.used
 
     @property
+    def evictable(self) -> int:
+        """Bytes on disk that would make room for others: blocks that nobody uses."""
+        self._settle()
+        return self._ledger.evictable
+
+    @property
     def blocks(self) -> int:
         """How many blocks can be lent."""
         return len(self._ledger)
@@ -116,6 +122,7 @@ class Store:
         return self._shelf.counters.failures
 
     def __contains__(self, block_id: BlockId) -> bool:
+        """Whether the block is listed; it may turn out to be damaged when it is lent."""
         return self._ledger.get(block_id) is not None
 
     def ids(self) -> Iterator[BlockId]:

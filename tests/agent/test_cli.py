@@ -364,47 +364,6 @@ def test_a_token_is_all_that_is_printed(agent: FakeAgent, run: Run) -> None:
     assert agent.asked[0].body == {"dataset": "models", "ttl": 5400.0}
 
 
-def test_a_load_is_started(agent: FakeAgent, run: Run) -> None:
-    agent.on("POST", "/v1/loads", {"id": "l1", "phase": "Executing"})
-    assert run("load", "models", "a", "b").out == "load l1 of models started\n"
-    assert agent.asked[0].body == {"dataset": "models", "paths": ["a", "b"]}
-
-
-def load_of(phase: str, **more: Any) -> dict[str, Any]:
-    return {
-        "id": "l1",
-        "dataset": "models",
-        "phase": phase,
-        "bytes": 64 * MIB,
-        "bytes_done": 0,
-        "files": 1,
-        "blocks": 16,
-        "blocks_done": 0,
-        "failed": 0,
-        "message": "",
-        "started": 0.0,
-        "duration": 2.0,
-    } | more
-
-
-def test_a_load_is_waited_for(agent: FakeAgent, run: Run) -> None:
-    agent.on("POST", "/v1/loads", load_of("Executing"))
-    agent.on("GET", "/v1/loads/l1", load_of("Executing", bytes_done=1), load_of("Complete"))
-    assert run("load", "models", "--wait") == (0, "loaded 64.00MiB in 2.0 s (32.00MiB/s)\n", "")
-
-
-def test_a_load_that_failed_is_an_error(agent: FakeAgent, run: Run) -> None:
-    failed = load_of("Failed", failed=3, message="s3://b: 503")
-    agent.on("POST", "/v1/loads", load_of("Executing"))
-    agent.on("GET", "/v1/loads/l1", failed)
-    assert run("load", "models", "--wait") == (
-        exits.FAILED,
-        "",
-        "meshcache: 3 of 16 blocks failed: s3://b: 503\n",
-    )
-    assert json.loads(run("load", "models", "--wait", "-o", "json").out) == failed
-
-
 @pytest.mark.parametrize(
     ("error", "code"),
     [

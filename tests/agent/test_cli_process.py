@@ -109,8 +109,10 @@ def test_a_reader_that_is_gone_before_the_table_is_printed_ends_it_quietly(
         assert ls.wait(30) == exits.BROKEN_PIPE
 
 
-def test_ctrl_c_ends_a_wait_quietly_with_130(agent: FakeAgent, tmp_path: Path) -> None:
-    load = {"id": "1", "phase": "Executing", "bytes": 1, "bytes_done": 0, "blocks_done": 0}
+def test_ctrl_c_ends_a_wait_with_130_and_says_that_the_load_goes_on(
+    agent: FakeAgent, tmp_path: Path
+) -> None:
+    load = {"name": "1", "phase": "Executing", "bytes": 1, "bytes_done": 0}
     agent.on("POST", "/v1/loads", load)
     agent.on("GET", "/v1/loads/1", load)
     with subprocess.Popen(
@@ -126,7 +128,8 @@ def test_ctrl_c_ends_a_wait_quietly_with_130(agent: FakeAgent, tmp_path: Path) -
             time.sleep(0.01)
         waiting.send_signal(signal.SIGINT)
         out, err = waiting.communicate(timeout=30)
-    assert (waiting.returncode, out, err) == (exits.INTERRUPTED, b"", b"")
+    goes_on = b"load 1 goes on: `meshcache load cancel 1` ends it\n"
+    assert (waiting.returncode, out, err) == (exits.INTERRUPTED, b"", goes_on)
 
 
 def test_why_a_background_mount_did_not_start_is_told_in_the_foreground(

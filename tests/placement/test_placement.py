@@ -9,13 +9,14 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshcache.block import BlockId
-from meshcache.placement import Candidate, Placement
+from meshcache.placement import Candidate, Placement, hash64
 
 VECTORS = Path(__file__).with_name("vectors.json")
 MASK = (1 << 64) - 1
@@ -105,6 +106,19 @@ def test_it_agrees_with_the_plain_function(
     candidates: list[Candidate], key: bytes, count: int
 ) -> None:
     assert Placement(candidates).rank_key(key, count) == plain_rank(candidates, key, count)
+
+
+@given(
+    candidates=meshes(), keys=st.lists(st.binary(max_size=40), max_size=5), count=st.integers(0, 25)
+)
+def test_many_keys_are_ranked_as_each_alone(
+    candidates: list[Candidate], keys: list[bytes], count: int
+) -> None:
+    placement = Placement(candidates)
+    hashes = np.array([hash64(key) for key in keys], dtype=np.uint64)
+    ranked = placement.rank_many(hashes, count)
+    names = [[placement.store_ids[number] for number in row] for row in ranked.tolist()]
+    assert names == [placement.rank_key(key, count) for key in keys]
 
 
 @given(candidates=meshes(), seed=st.integers(0, 1000))
