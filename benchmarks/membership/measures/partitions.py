@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.membership.mesh import Member, Mesh, Row
+from tests.support.namespaces import SIDES
 
 CUT = 60.0
 HEALED_WITHIN = 120.0
@@ -31,40 +32,48 @@ def _cut(mesh: Mesh, samples: int, alone: int) -> list[Row]:
 
 
 def _once(mesh: Mesh) -> Row:
-    sides = [
-        [member for member in mesh.members.values() if member.side == side]
-        for side in ("near", "far")
-    ]
-    across = [(sides[0], sides[1]), (sides[1], sides[0])]
-
-    def since(began: float, *words: str) -> float | None:
-        """Seconds until the last of the pairs across the cut said one of these words."""
-        last = [_last(mesh, words, began, observers, about) for observers, about in across]
-        return None if None in last else max(last)  # type: ignore[type-var]
-
+    """Seconds from the cut until all on the near side suspect, then fail, all on the far side, and
+    the other way round; failures declared inside a side; seconds from the heal until all who were
+    given up are back."""
+    near, far = (
+        [member for member in mesh.members.values() if member.side == side] for side in SIDES
+    )
     cut = mesh.now()
     mesh.network.cut()
     mesh.rest(CUT)
-    failed, suspect = since(cut, "failed"), since(cut, "suspect")
-    inside = sum(
-        (mesh.members[by].side == mesh.members[about].side)
-        for _, by, about in mesh.said("failed", cut)
-    )
+    failed = [(by, about) for _, by, about in mesh.said("failed", cut)]
+    sides = {member.name: member.side for member in mesh.members.values()}
+    across = {pair for pair in failed if sides[pair[0]] != sides[pair[1]]}
+    row: Row = {
+        "suspect": _last(mesh, "suspect", cut, near, far),
+        "failed": _last(mesh, "failed", cut, near, far),
+        "failed_far": _last(mesh, "failed", cut, far, near),
+        "inside": len(failed) - sum(pair in across for pair in failed),
+    }
     healed = mesh.now()
     mesh.network.heal()
-    mesh.wait(lambda: since(healed, "joined", "alive") is not None, HEALED_WITHIN, 0.1)
-    back = since(healed, "joined", "alive")
+
+    def back() -> dict[tuple[str, str], float]:
+        said = mesh.said("joined", healed) + mesh.said("alive", healed)
+        return {(by, about): when for when, by, about in sorted(said, reverse=True)}
+
+    mesh.wait(lambda: across <= back().keys(), HEALED_WITHIN, 0.1)
+    times = back()
+    complete = across and across <= times.keys()
+    row["healed"] = max(times[pair] for pair in across) - healed if complete else None
     mesh.rest(SETTLE)
-    return {"suspect": suspect, "failed": failed, "inside": inside, "healed": back}
+    return row
 
 
 def _last(
-    mesh: Mesh,
-    words: Sequence[str],
-    since: float,
-    observers: Sequence[Member],
-    subjects: Sequence[Member],
+    mesh: Mesh, word: str, since: float, observers: Sequence[Member], subjects: Sequence[Member]
 ) -> float | None:
+    """Seconds until the last of them said it of the last."""
     names = {member.name for member in observers}
-    times = [mesh.times(words, member.name, since, names).all for member in subjects]
-    return None if None in times else max(times)  # type: ignore[type-var]
+    latest = 0.0
+    for member in subjects:
+        last = mesh.times(word, member.name, since, names).all
+        if last is None:
+            return None
+        latest = max(latest, last)
+    return latest
