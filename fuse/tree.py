@@ -176,8 +176,7 @@ class Tree:
         if position < 2:
             yield Listed(b"..", entry(entry(row).parent), base | 2)
         rows = snapshot.children(row)[max(0, position - 2) :]
-        for place, child in enumerate(rows, max(2, position) + 1):
-            listed = entry(child)
+        for place, listed in enumerate(snapshot.entries(rows), max(2, position) + 1):
             yield Listed(listed.name, listed, base | place)
 
 

@@ -145,6 +145,21 @@ def create(
         int | None,
         typer.Option(metavar="N", help="How many members own each block; 1 if not given."),
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POLICY",
+            help="When the origin is looked at again: immutable (the default), ttl, check-on-open.",
+        ),
+    ] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long a listing is good under --policy ttl."),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Refresh it by itself so often, like 5m."),
+    ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Make a dataset. Its origin is listed first: if that fails, nothing is made."""
@@ -162,6 +177,12 @@ def create(
         record["block_size"] = parse_size(block_size)
     if replicas is not None:
         record["replicas"] = replicas
+    if policy is not None or ttl is not None:
+        record["policy"] = policy or "ttl"
+    if ttl is not None:
+        record["ttl"] = parse_duration(ttl)
+    if every is not None:
+        record["refresh_every"] = parse_duration(every)
     made = ask(target, lambda client: client.create_dataset(record))
     _tell(made, "created", output)
 

@@ -84,6 +84,7 @@ async def test_a_file_that_changed_is_not_read(tmp_path: Path, change: str) -> N
     os.utime(path, ns=(1, 1))
     async with origin_at(url_of(tmp_path)) as origin:
         file = version_of(origin, (await listing(origin))["f"])
+        await origin.verify(file)
         match change:
             case "rewritten":
                 path.write_bytes(b"new bytes")
@@ -99,6 +100,8 @@ async def test_a_file_that_changed_is_not_read(tmp_path: Path, change: str) -> N
             case "deleted":
                 path.unlink()
         data = bytearray(9)
+        with pytest.raises(ObjectChanged):
+            await origin.verify(file)
         with pytest.raises(ObjectChanged):
             await origin.read(file, 0, memoryview(data))
         assert bytes(data) == bytes(9)

@@ -169,12 +169,15 @@ async def test_a_file_replaced_after_the_listing_is_never_read(
     server.etags, server.conditions, server.ranges = etags, conditions, ranges
     async with origin_at(server.url) as origin:
         file = version_of(origin, (await listing(origin))["f"])
+        await origin.verify(file)
         for data, modified in ((b"new bytes", 1_700_000_001), (b"longer than it was", None)):
             server.put("f", data, modified)
             into = bytearray(9)
             with pytest.raises(ObjectChanged):
                 await origin.read(file, 0, memoryview(into))
             assert bytes(into) == bytes(9)
+            with pytest.raises(ObjectChanged):
+                await origin.verify(file)
 
 
 async def test_a_file_whose_weak_etag_became_strong_is_still_the_same(server: WebServer) -> None:
@@ -193,6 +196,8 @@ async def test_a_deleted_file_has_changed(server: WebServer) -> None:
         server.files.clear()
         with pytest.raises(ObjectChanged, match="gone"):
             await bytes_of(origin, file)
+        with pytest.raises(ObjectChanged):
+            await origin.verify(file)
 
 
 async def test_a_broken_connection_is_resumed_where_it_broke(server: WebServer) -> None:

@@ -167,11 +167,14 @@ async def test_an_object_replaced_after_the_listing_is_never_read(
 ) -> None:
     seaweed.put(bucket, "f", b"old bytes")
     file = await file_in(origin)
+    await origin.verify(file)
     seaweed.put(bucket, "f", b"new bytes" if same_size else b"new")
     data = bytearray(9)
     with pytest.raises(ObjectChanged):
         await origin.read(file, 0, memoryview(data))
     assert bytes(data) == bytes(9)
+    with pytest.raises(ObjectChanged):
+        await origin.verify(file)
 
 
 async def test_a_deleted_object_has_changed(seaweed: Seaweed, bucket: str, origin: Origin) -> None:
@@ -180,6 +183,8 @@ async def test_a_deleted_object_has_changed(seaweed: Seaweed, bucket: str, origi
     seaweed.delete(bucket, "f")
     with pytest.raises(ObjectChanged, match="gone"):
         await bytes_of(origin, file)
+    with pytest.raises(ObjectChanged):
+        await origin.verify(file)
 
 
 async def test_a_key_outside_the_prefix_is_not_read(seaweed: Seaweed, bucket: str) -> None:
