@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import zmq
 
 from meshcache.gossip import (
     Event,
@@ -178,6 +179,29 @@ async def test_a_member_that_missed_the_rotation_is_dropped(start: Start) -> Non
     c.map.put("s", "k", b"of an expelled member")
     await asyncio.sleep(0.5)
     assert a.map.get("s", "k") is None
+
+
+async def test_frames_of_a_removed_key_are_not_read_though_their_connection_stays(
+    start: Start,
+) -> None:
+    """libzmq cannot close one accepted connection: the frames tell which key they came with."""
+    a = await start("a", key=NEW, other_keys=[OLD])
+    old, new = derive(OLD), derive(NEW)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    sock = context.socket(zmq.DEALER)
+    try:
+        sock.linger = 0
+        sock.curve_publickey, sock.curve_secretkey = old.client.public, old.client.secret
+        sock.curve_serverkey = new.server.public
+        sock.connect(f"tcp://{a.address}")
+        sock.send(b"before")
+        await eventually(lambda: a.stats()["malformed"] == 1)
+        await a.remove_key(old.id)
+        sock.send(b"after")
+        await eventually(lambda: a.stats()["frames_expelled"] == 1)
+        assert a.stats()["malformed"] == 1
+    finally:
+        context.destroy(linger=0)
 
 
 def states(gossip: Gossip) -> dict[str, str]:
