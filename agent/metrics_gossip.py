@@ -131,12 +131,22 @@ GOSSIP: tuple[Family | Histogram, ...] = (
     _counted(
         "reason",
         "frames_refused",
-        "Frames that came and were not read.",
+        "What came and was not taken: of strangers to the protocol, broken or hostile members, or "
+        "beyond a limit.",
         {
             "malformed": "malformed",
             "unknown kind": "unknown_kind",
             "before a hello": "not_introduced",
             "removed key": "frames_expelled",
+            "hostile": "hostile",
+            "flood": "flooded",
+            "too many links": "links_refused",
+            "too many names": "names_refused",
+            "too many questions": "questions_refused",
+            "too many queries": "queries_refused",
+            "too many syncs": "syncs_refused",
+            "too many redirects": "redirects_refused",
+            "table full": "table_full",
         },
     ),
     _counted(

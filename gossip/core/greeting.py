@@ -20,6 +20,8 @@ from meshcache.gossip.core.table import LEAF
 
 SETTLED = 0.2
 """Links change together; what may have been missed meanwhile is compared after this."""
+TABLE_HERE = 0.05
+"""From a leaf's first word with a member to its choice of hosts: the table has come by then."""
 TOLD = 256
 Versions = tuple[int, int]
 
@@ -91,6 +93,8 @@ class Greeting:
             self.sync.begin(link)
         elif link.dialled:
             self.context.timers.set(("sync-with", link.number), self.context.now + SETTLED)
+        if members.is_leaf:
+            self.context.timers.set_earlier(("guest",), self.context.now + TABLE_HERE)
 
     def _serve(self, link: Link, hello: wire.Hello) -> None:
         """A leaf wants to be served; a leaf itself serves nobody."""

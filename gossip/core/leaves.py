@@ -59,6 +59,11 @@ class Host:
         if lease is not None:
             lease.until = self.context.now + LEASE
 
+    def lost(self, uid: bytes) -> None:
+        """A link was closed: if it was a leaf's last, the leaf is gone, or will say hello again."""
+        if uid in self.leases and self.links.of(uid) is None:
+            del self.leases[uid]
+
     def tend(self) -> None:
         """Beat to the leaves, and forget those that are silent."""
         now = self.context.now

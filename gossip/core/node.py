@@ -195,6 +195,8 @@ class Node:
         self.spread.link_lost(number)
         if self.is_leaf:
             self.guest.lost(link)
+        elif link.peer is not None:
+            self.host.lost(link.peer)
         who = link.peer or link.expects
         if link.peer is not None and link.peer not in self.links.by_peer:
             self.members.link_lost(link.peer)
