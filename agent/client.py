@@ -253,6 +253,10 @@ class AgentClient:
         """How far a load is, and each member with it."""
         return await self._object("GET", f"/v1/loads/{_quoted(name)}")
 
+    async def load_spec(self, name: str) -> dict[str, Any]:
+        """A load as it was asked for (`meshcache.agent.loads.NewLoad`)."""
+        return await self._object("GET", f"/v1/loads/{_quoted(name)}/spec")
+
     async def loads(self) -> list[dict[str, Any]]:
         """The loads of the mesh."""
         return await self._list("/v1/loads")

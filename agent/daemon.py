@@ -28,7 +28,7 @@ from meshcache.agent.follower import Follower
 from meshcache.agent.held.holdings import Holdings
 from meshcache.agent.held.summary import HELD
 from meshcache.agent.keyfile import KeyFile
-from meshcache.agent.loads import Loads
+from meshcache.agent.loads.loads import Loads
 from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
 from meshcache.agent.monitor import Monitor

@@ -11,7 +11,7 @@ from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import Catalog, Freshness, Refreshes
 from meshcache.agent.config import AgentConfig
 from meshcache.agent.held.holdings import Holdings
-from meshcache.agent.loads import Loads
+from meshcache.agent.loads.loads import Loads
 from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
 from meshcache.agent.monitor import Monitor

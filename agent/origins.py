@@ -17,7 +17,7 @@ from meshcache.block import FileVersion
 from meshcache.dataset import Dataset, Mount
 from meshcache.errors import DatasetNotFound, OriginNotFound, OriginUnreachable
 from meshcache.origin import Listed, Origin
-from meshcache.origin.open import open_origin
+from meshcache.origin.open import check_mount, open_origin
 from meshcache.reader import SNAPSHOT_ORIGIN, Wanted
 from meshcache.secrets import SecretSource
 
@@ -66,6 +66,7 @@ class Origins:
         """
         self.open_unkept(dataset)  # nothing of them is started before the first use
         for mount in dataset.mounts:
+            check_mount(mount, dataset.options, dataset.secret_options)
             for reference in (dataset.secret_options | mount.secret_options).values():
                 self._secrets.resolve(reference)
 

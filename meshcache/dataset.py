@@ -4,7 +4,7 @@ Both are replicated by gossip, so they are small, and hold references to secrets
 """
 
 import re
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -108,6 +108,13 @@ class Dataset(msgspec.Struct, frozen=True):
         for name in self.references():
             if not _NAME.fullmatch(name):
                 raise InvalidInput(f"dataset://{name} names no dataset: write dataset://NAME/PATH")
+
+    def wish(self) -> dict[str, Any]:
+        """What a user chooses of it, by field: all but uid, age and generation."""
+        given = {"uid", "created", "generation"}
+        return {
+            field: getattr(self, field) for field in self.__struct_fields__ if field not in given
+        }
 
     def of(self, record: "Dataset") -> "Dataset":
         """What this says, as the dataset of that record: with its uid, age and generation."""

@@ -45,9 +45,12 @@ async def apply(request: web.Request) -> web.Response:
         raise InvalidInput("a dataset is given twice")
     given = {spec.name: spec for spec in specs}
     for spec in specs:
-        await asyncio.to_thread(
-            node.catalog.check, spec, lambda name: given.get(name) or node.catalog.find(name)
-        )
+        try:
+            await asyncio.to_thread(
+                node.catalog.check, spec, lambda name: given.get(name) or node.catalog.find(name)
+            )
+        except InvalidInput as error:
+            raise InvalidInput(f"nothing was changed, for dataset {spec.name!r}: {error}") from None
     return json([await _apply(node, spec, wish.dry_run) for spec in specs])
 
 

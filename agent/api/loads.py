@@ -35,6 +35,12 @@ async def show(request: web.Request) -> web.Response:
     return json(request.app[NODE].loads.get(request.match_info["name"]))
 
 
+@routes.get("/v1/loads/{name}/spec")
+async def spec(request: web.Request) -> web.Response:
+    """One load as it was asked for: what a POST takes."""
+    return json(await request.app[NODE].loads.wish(request.match_info["name"]))
+
+
 @routes.post("/v1/loads/{name}/cancel")
 async def cancel(request: web.Request) -> web.Response:
     """End a load; what is loaded stays."""

@@ -72,6 +72,8 @@ COLUMNS = (
     Column("SNAPSHOT", lambda dataset: dataset["snapshot"][:12] or "-", wide=True),
 )
 
+NOTHING = "no datasets: make one by `meshcache dataset create NAME URL`"
+
 SKIPPED = (
     Column("KEY", lambda key: key["key"]),
     Column("REASON", lambda key: key["reason"]),
@@ -196,9 +198,7 @@ def list_(target: Target, exact: ExactOption = False, output: FormatOption = For
     of themselves: nobody is asked, and it is right to 2 %.
     """
     rows = ask(target, lambda client: client.datasets(exact=exact))
-    print_list(
-        rows, COLUMNS, output, "no datasets: make one by `meshcache dataset create NAME URL`"
-    )
+    print_list(rows, COLUMNS, output, NOTHING)
     tell_answers(rows)
 
 

@@ -47,6 +47,8 @@ def _when(load: Mapping[str, Any]) -> str:
     return load["schedule"] or after or "now"
 
 
+NOTHING = "no loads: start one by `meshcache load DATASET`"
+
 COLUMNS = (
     # Fluid's, in its order (NAME, DATASET, PHASE, AGE, DURATION), and ours behind them.
     Column("NAME", lambda load: load["name"]),
@@ -111,7 +113,7 @@ def loads(
     """List the loads of the mesh, or show one; the same at every agent."""
     if name is None:
         rows = ask(target, lambda client: client.loads())
-        print_list(rows, COLUMNS, output, "no loads: start one by `meshcache load DATASET`")
+        print_list(rows, COLUMNS, output, NOTHING)
         return
     load = ask(target, lambda client: client.load(name))
     print_one(load, LINES, output)

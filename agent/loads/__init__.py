@@ -1,6 +1,9 @@
-"""Loads: warm-up jobs that have blocks fetched before anybody reads them."""
+"""Loads: warm-up jobs that have blocks fetched before anybody reads them.
 
-from meshcache.agent.loads.loads import Loads
+`meshcache.agent.loads.loads` runs them; it is not imported here, since a command that only writes a
+load down should not load what an agent is made of.
+"""
+
 from meshcache.agent.loads.spec import NewLoad, Target
 
-__all__ = ["Loads", "NewLoad", "Target"]
+__all__ = ["NewLoad", "Target"]

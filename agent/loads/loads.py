@@ -35,6 +35,7 @@ from meshcache.agent.loads.schedule import check_schedule, next_due
 from meshcache.agent.loads.selection import Selected, Selection, select
 from meshcache.agent.loads.spec import NewLoad
 from meshcache.agent.loads.survey import Check, Plan, Survey
+from meshcache.agent.loads.wish import wish_of
 from meshcache.agent.loads.worker import Aim, Worker
 from meshcache.agent.mesh import MeshView
 from meshcache.agent.peers import PeerClient
@@ -134,6 +135,19 @@ class Loads:
             NotFound: there is none of that name.
         """
         return self._look(self._book.load(name))
+
+    async def wish(self, name: str) -> NewLoad:
+        """A load as it was asked for.
+
+        Raises:
+            NotFound: there is none of that name.
+            OriginUnreachable, ChecksumMismatch: its list of files is not to be had.
+        """
+        load = self._book.load(name)
+        selection, held = await self._lists.open(load.dataset, load.selection)
+        if held is not None:
+            held.release()
+        return wish_of(load, selection)
 
     @property
     def running(self) -> int:

@@ -10,6 +10,7 @@ from meshcache.origin.base import Origin
 from meshcache.origin.file import FileOrigin, claim_of, folder_of
 from meshcache.origin.http import HttpOrigin
 from meshcache.origin.s3 import S3Origin
+from meshcache.secrets import is_reference
 
 OPTIONS = s3_place.OPTIONS | http.OPTIONS
 """All options of all kinds of origins. A dataset has one set for all its mounts, so an origin lets
@@ -63,3 +64,31 @@ def open_origin(
     # Not quoted as a whole: it may hold a password.
     known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
     raise InvalidInput(f"an origin's URL begins with {known} or dataset://")
+
+
+def check_mount(
+    mount: Mount, options: Mapping[str, str], secret_options: Mapping[str, str]
+) -> None:
+    """Let pass a mount that can be, as far as its words tell; nothing is resolved.
+
+    Args:
+        mount: its own options win over the dataset's.
+        options: of the dataset.
+        secret_options: of the dataset: references.
+
+    Raises:
+        InvalidInput: the URL, an option or a reference cannot be.
+    """
+    references = {**secret_options, **mount.secret_options}
+    if unknown := references.keys() - SECRETS:
+        known = ", ".join(sorted(SECRETS))
+        raise InvalidInput(f"{min(unknown)!r} is not a secret option: there are {known}")
+    for name, reference in references.items():
+        if not is_reference(reference):
+            # Not quoted: somebody may have written the secret itself.
+            raise InvalidInput(
+                f"{name} takes where the secret is, never the secret: write file:PATH, env:NAME or "
+                "secret:NAME/KEY"
+            )
+    if mount.reference is None:
+        open_origin(mount, {**options, **mount.options}, dict, pvc_root=Path("/"))

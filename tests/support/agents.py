@@ -227,12 +227,15 @@ def environment(**more: str) -> dict[str, str]:
     return plain | more
 
 
-def command(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """`meshcache ...`, to its end."""
+def command(
+    *arguments: str, check: bool = True, given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """`meshcache ...`, to its end, with that at its stdin."""
     done = subprocess.run(
         [sys.executable, "-m", "meshcache.agent.cli", *arguments],
         capture_output=True,
         text=True,
+        input=given,
         timeout=LIMIT,
         env=environment(),
         check=False,
