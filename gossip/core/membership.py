@@ -32,16 +32,12 @@ from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEAF, LEFT, Row, Table
 from meshcache.gossip.core.verdicts import HEARD, REFUSED, REPLACED, SILENT, Verdicts
+from meshcache.gossip.core.view import ViewChanges, zone_of
 from meshcache.gossip.core.watch import Watch
 
 NEWCOMER = 3.0
 """For so many seconds after its first contact a member is a newcomer."""
 _LEAVING: dict[int, Callable[[Member], Event]] = {FAILED: MemberFailed, LEFT: MemberLeft}
-
-
-def zone_of(record: wire.Record) -> str:
-    """Where a member says that it is: its tag `zone`, empty if it has none."""
-    return record.tags.get("zone", "")
 
 
 class Membership:
@@ -59,7 +55,7 @@ class Membership:
         self.hearsay = Hearsay(context)
         self.reentry = Reentry(context, self.table, self.lost)
         self.myself = Myself(context, record, self.table, links, spread, self.reentry, self._raised)
-        self.rings = Rings(context.settings.observers)
+        self.view_changes = ViewChanges(context, self.table)
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self._declare)
         self.verdicts.rings = self.rings
         self.watch = Watch(
@@ -76,14 +72,11 @@ class Membership:
             lambda uid: self.table.rows[uid].incarnation,
             self._publish_alert,
         )
-        self._view_since: float | None = None
-        self._changed: set[bytes] = set()
-        """Who came, went or moved to another zone since the rings were built."""
         self._newcomer_until: float | None = None
         if not self.is_leaf:  # a leaf is in nobody's table, nor in its own
             self.table.merge(record.uid, ALIVE, record.incarnation, record=record, since=0)
             self.table.rows[record.uid].learned = context.wall_ms
-            self.rings = self.rings.changed({record.uid: zone_of(record)}, ())
+            self.view_changes.rings = self.rings.changed({record.uid: zone_of(record)}, ())
             self.verdicts.rings = self.rings
 
     # --- what the user sees
@@ -92,6 +85,11 @@ class Membership:
     def me(self) -> wire.Record:
         """My own record."""
         return self.myself.record
+
+    @property
+    def rings(self) -> Rings:
+        """Who observes whom."""
+        return self.view_changes.rings
 
     @property
     def leaving(self) -> bool:
@@ -132,7 +130,8 @@ class Membership:
         """Know all that this table holds, this member among them, without a word to anybody (a
         simulation begins so). Neither may change any more: they are shared."""
         self.table.adopt(table)
-        self._adopt_view(rings)
+        self.view_changes.rings = rings
+        self._moved()
 
     def introduced(self, record: wire.Record, link: Link) -> None:
         """A process said hello for itself."""
@@ -197,7 +196,7 @@ class Membership:
         if early is not None and early > (incarnation, ALIVE):
             return self._gone(uid, early[1], early[0], record, self.context.wall_ms)
         if row is None:
-            self._make_room()
+            self.table.make_room()
         old, was_living = (row.record if row else None), self.table.alive(uid)
         if not self.table.merge(uid, ALIVE, incarnation, record=record, since=0):
             return False
@@ -205,7 +204,7 @@ class Membership:
         if not was_living:
             row.suspect = False
             self._learned(row, MemberJoined)
-            self._view_soon(uid)
+            self.view_changes.soon(uid)
             namesakes = self.table.named(record.name)
             if len(namesakes) > 1:
                 first, second = sorted(namesakes)[:2]
@@ -213,7 +212,7 @@ class Membership:
         elif old is not None and (old.tags, old.address) != (record.tags, record.address):
             self.context.emit(MemberUpdated(self.view(uid)))
             if zone_of(old) != zone_of(record):
-                self._view_soon(uid)
+                self.view_changes.soon(uid)
         self.verdicts.refuted(uid)
         self.watch.refuted(uid)
         return True
@@ -240,7 +239,7 @@ class Membership:
                 return self.hearsay.keep_early(uid, incarnation, status)
             if record.role != FULL:
                 return False
-            self._make_room()
+            self.table.make_room()
         elif row.status == ALIVE and status == FAILED and not self._credible(uid, cause):
             return incarnation >= row.incarnation and self.hearsay.doubt(uid, incarnation, cause)
         return self._end(uid, status, incarnation, record, since, cause)
@@ -266,7 +265,7 @@ class Membership:
             self.lost.add(uid)
         if was_living:
             self._learned(row, _LEAVING[status])
-            self._view_soon(uid)
+            self.view_changes.soon(uid)
         else:
             row.learned = self.context.wall_ms
         return True
@@ -285,18 +284,6 @@ class Membership:
         if row is not None and row.status == ALIVE and incarnation >= row.incarnation:
             self._end(uid, FAILED, incarnation, None, self.context.wall_ms, cause)
 
-    def _make_room(self) -> None:
-        """In a full table the oldest dead make room for whoever is new."""
-        limit = self.context.settings.members
-        if len(self.table.rows) < limit:
-            return
-        dead = sorted(
-            (row.since, uid) for uid, row in self.table.rows.items() if row.status != ALIVE
-        )
-        self.context.counts["table_full"] += 1
-        for _, uid in dead[: 1 + limit // 20]:
-            self.table.forget(uid)
-
     def _learned(self, row: Row, event: Callable[[Member], Event]) -> None:
         row.learned = self.context.wall_ms
         self.context.emit(event(self.view(row.record.uid)))
@@ -310,7 +297,7 @@ class Membership:
 
     def _raised(self, before: wire.Record) -> None:
         if zone_of(before) != zone_of(self.me):
-            self._view_soon(before.uid)
+            self.view_changes.soon(before.uid)
         self.verdicts.refuted(before.uid)
 
     # --- alerts and verdicts
@@ -396,42 +383,24 @@ class Membership:
 
     # --- the view
 
-    def _view_soon(self, uid: bytes) -> None:
-        self._changed.add(uid)
-        now, settings = self.context.now, self.context.settings
-        if self._view_since is None:
-            self._view_since = now
-        due = min(now + settings.view_quiet, self._view_since + settings.view_wait)
-        self.context.timers.set(("view",), due)
-
     def apply_view(self) -> None:
-        """Rebuild the rings for all changes since the last time, and move links."""
-        self._view_since = None
-        changed, self._changed = self._changed, set()
-        zones = self.rings.zones
-        here = {
-            uid: zone_of(self.table.rows[uid].record) for uid in changed if self.table.alive(uid)
-        }
-        joined = {uid: zone for uid, zone in here.items() if zones.get(uid) != zone}
-        gone = [uid for uid in changed if uid not in here and uid in zones]
-        if joined or gone:
-            self._adopt_view(self.rings.changed(joined, gone))
+        """Take all changes since the last time into the rings, and move links."""
+        if self.view_changes.apply():
+            self._moved()
             self.context.emit(ViewChanged(len(self.rings)))
 
-    def _adopt_view(self, rings: Rings) -> None:
-        self.rings = rings
-        self.verdicts.new_view(rings)
-        if self.is_leaf:
-            return
-        self.watch.new_view(self.rings)
-        self.links.want((self.watch.subjects.keys() | set(self.watch.observers)) - {self.me.uid})
+    def _moved(self) -> None:
+        self.verdicts.new_view(self.rings)
+        if not self.is_leaf:
+            self.watch.new_view(self.rings)
+            kept = self.watch.subjects.keys() | set(self.watch.observers)
+            self.links.want(kept - {self.me.uid})
 
     def reap(self) -> None:
         """Forget those that failed or left long ago."""
         self.hearsay.reap()
         self.verdicts.reap()
         oldest = self.context.wall_ms - self.context.settings.forget_members * 1000
-        for uid, row in list(self.table.rows.items()):
-            if row.status != ALIVE and row.since < oldest:
-                self.table.forget(uid)
-                self.verdicts.close(uid)
+        for uid in self.table.dead(before=oldest):
+            self.table.forget(uid)
+            self.verdicts.close(uid)

@@ -6,13 +6,13 @@ node owns no clock: it is to be woken at `deadline`. Woken much later, it knows 
 itself (inputs that waited meanwhile are to be given before `tick`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any as Whatever
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context, Dice
+from meshcache.gossip.core.dispatch import MESSAGES, TIMERS
 from meshcache.gossip.core.events import (
     Event,
     MapChanged,
@@ -132,7 +132,7 @@ class Node:
         """Do what is due."""
         self._wake(now)
         for name in self.context.timers.pop(now):
-            _TIMERS[name[0]](self, *name[1:])
+            TIMERS[name[0]](self, *name[1:])
 
     def _wake(self, now: float) -> None:
         due = self.deadline
@@ -184,7 +184,7 @@ class Node:
             self.guest.heard(link.peer)
             if self.arbiters.waiting and link.peer in self.arbiters.waiting:
                 self.arbiters.heard(link.peer)
-            _MESSAGES[type(message)](self, link, message)
+            MESSAGES[type(message)](self, link, message)
 
     def link_closed(self, number: int, why: Why, now: float) -> None:
         """A link ended, or one that was to be opened did not."""
@@ -318,10 +318,12 @@ class Node:
         kept = uid in self.links.wanted or uid in self.host.leases
         return kept or self.members.newcomer
 
-    def _on_probe(self, link: Link, message: wire.Probe) -> None:
+    def on_probe(self, link: Link, message: wire.Probe) -> None:
+        """A neighbour wants to know whether I live."""
         self.links.send(link, wire.Probed(message.number))
 
-    def _on_probed(self, link: Link, message: wire.Probed) -> None:
+    def on_probed(self, link: Link, message: wire.Probed) -> None:
+        """The answer to a probe of mine."""
         if self.members.watch.answered(link, message.number):
             self.members.myself.answered(message.number)
 
@@ -343,10 +345,8 @@ class Node:
 
     # --- timers
 
-    def _join_round(self) -> None:
-        self.joining.round()
-
-    def _dialled_out(self, number: int) -> None:
+    def dialled_out(self, number: int) -> None:
+        """A dial has taken too long."""
         link = self.links.by_number.get(number)
         if link is not None and link.peer is None:
             self.links.give_up(link)
@@ -356,12 +356,14 @@ class Node:
                     self.guest.unreachable(link.expects)
                 self.members.dial_failed(link.expects, Why.UNREACHABLE)
 
-    def _sync_round(self) -> None:
+    def sync_round(self) -> None:
+        """Compare with a neighbour, and measure how far it is."""
         link = self.sync.round()
         if link is not None:
             self.members.watch.ask(link)
 
-    def _sync_far(self) -> None:
+    def sync_far(self) -> None:
+        """Compare with any member, when a link to it is open."""
         context = self.context
         context.timers.set(("sync-far",), context.now + context.jitter(context.settings.sync_far))
         other = self.members.rings.any(context.rng)
@@ -370,58 +372,14 @@ class Node:
             if link is not None:
                 context.timers.set(("sync-with", link.number), context.now + 1.0)
 
-    def _sync_with(self, number: int) -> None:
+    def sync_with(self, number: int) -> None:
+        """Compare over this link, if it is (still) open."""
         link = self.links.by_number.get(number)
         if link is not None and link.peer is not None:
             self.sync.begin(link)
 
-    def _reap(self) -> None:
+    def reap(self) -> None:
+        """Forget what is old."""
         self.context.timers.set(("reap",), self.context.now + 60.0)
         self.members.reap()
         self.map.reap(self.context.wall_ms)
-
-
-_MESSAGES: dict[type, Callable[[Node, Link, Whatever], object]] = {
-    wire.Beat: lambda node, link, message: None,
-    wire.Probe: Node._on_probe,
-    wire.Probed: Node._on_probed,
-    wire.Rumours: lambda node, link, message: node.spread.on_rumours(link, message),
-    wire.Ihave: lambda node, link, message: node.spread.on_ihave(link, message),
-    wire.Graft: lambda node, link, message: node.spread.on_graft(link, message),
-    wire.Prune: lambda node, link, message: node.spread.on_prune(link),
-    wire.Digest: lambda node, link, message: node.sync.on_digest(link, message),
-    wire.Differ: lambda node, link, message: node.sync.on_differ(link, message),
-    wire.Rows: lambda node, link, message: node.sync.on_rows(link, message),
-    wire.Reply: lambda node, link, message: node.happenings.pass_back(message),
-    wire.Reach: lambda node, link, message: node.arbiters.on_reach(link, message),
-    wire.Reached: lambda node, link, message: node.arbiters.on_reached(link, message),
-}
-
-_TIMERS: dict[object, Callable[..., None]] = {
-    "join": Node._join_round,
-    "beat": lambda node: node.members.beat(),
-    "watch": lambda node: node.members.watch.look(),
-    "probe": lambda node, uid: node.members.watch.unanswered(uid),
-    "probe-again": lambda node, uid: node.members.watch.probe_again(uid),
-    "miss": lambda node, uid, kind: node.members.watch.still_missing(uid, kind),
-    "redial": lambda node, uid: node.members.watch.redial(uid),
-    "deny": lambda node: node.members.myself.deny_all(),
-    "reach": lambda node, uid: node.arbiters.unheard(uid),
-    "vouch": lambda node, uid: node.members.watch.vouch(uid),
-    "vote": lambda node, uid: node.members.verdicts.evaluate(uid),
-    "hearing": lambda node, uid: node.members.believe(uid),
-    "verdicts": lambda node: node.members.verdicts.reconsider(),
-    "hold": lambda node, uid: node.members.verdicts.hold_over(uid),
-    "view": lambda node: node.members.apply_view(),
-    "tend": lambda node: node.links.tend(),
-    "dialled": Node._dialled_out,
-    "ihave": lambda node: node.spread.send_names(),
-    "graft": lambda node, name: node.spread.graft(name),
-    "sync": Node._sync_round,
-    "sync-far": Node._sync_far,
-    "sync-with": Node._sync_with,
-    "heal": lambda node: node.joining.heal(),
-    "reap": Node._reap,
-    "leases": lambda node: node.host.tend(),
-    "guest": lambda node: node.guest.tend(),
-}

@@ -112,6 +112,21 @@ class Table:
         row = self.rows.pop(uid)
         self._unindex(row)
 
+    def dead(self, *, before: float) -> list[bytes]:
+        """Who failed or left before this (ms since 1970), the longest dead first."""
+        found = [
+            (row.since, uid)
+            for uid, row in self.rows.items()
+            if row.status != ALIVE and row.since < before
+        ]
+        return [uid for _, uid in sorted(found)]
+
+    def make_room(self) -> None:
+        """If the table is full, forget some of the longest dead for whoever is new."""
+        if len(self.rows) >= self._limit:
+            for uid in self.dead(before=2**63)[: 1 + self._limit // 20]:
+                self.forget(uid)
+
     def alive(self, uid: bytes) -> bool:
         """Whether `uid` is known and neither failed nor left (it may be suspect)."""
         return uid in self.living

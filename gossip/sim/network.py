@@ -11,10 +11,10 @@ from typing import Any
 
 from meshcache.gossip import wire
 from meshcache.gossip.core.events import Close, Event, Open, Resolve, Send
-from meshcache.gossip.core.membership import zone_of
 from meshcache.gossip.core.node import Node
 from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.core.table import ALIVE, Table
+from meshcache.gossip.core.view import zone_of
 from meshcache.gossip.sim.faults import Faults
 from meshcache.gossip.sim.process import Process
 from meshcache.gossip.sim.schedule import Schedule

@@ -3,7 +3,7 @@
 import pytest
 
 from meshcache.gossip.core.events import QueryAsked, QueryReply, UserEvent
-from meshcache.gossip.core.spread import Queue
+from meshcache.gossip.core.rumours import Queue
 from meshcache.gossip.core.statemap import ANY
 from tests.gossip.meshes import events, mesh
 
