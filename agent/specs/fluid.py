@@ -5,9 +5,9 @@ meshcache does not need; docs/datasets.md lists them.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from meshcache.agent.specs.documents import Path
 from meshcache.agent.specs.models import Model
@@ -55,21 +55,13 @@ class EncryptOption(Model):
         return f"secret:{ref.name}/{ref.key}"
 
 
-def _nothing_as_empty(value: Any) -> Any:
-    return {} if value is None else value
-
-
-Options = Annotated[dict[str, str], BeforeValidator(_nothing_as_empty)]
-"""Go reads a key without a value as an empty map."""
-
-
 class Mount(Model):
     """One origin."""
 
     mount_point: str
     name: str = ""
     path: str = ""
-    options: Options = {}
+    options: dict[str, str] = {}
     encrypt_options: list[EncryptOption] = []
     read_only: bool = True
     shared: bool = True
@@ -93,7 +85,7 @@ class DatasetSpec(Model):
         "dataRestoreLocation": "a listing is kept by the mesh and needs no backup",
     }
     mounts: list[Mount] = Field(min_length=1)
-    shared_options: Options = {}
+    shared_options: dict[str, str] = {}
     shared_encrypt_options: list[EncryptOption] = []
     access_modes: list[str] = ["ReadOnlyMany"]
     placement: str = "Shared"
@@ -156,7 +148,7 @@ class LoadSpec(Model):
     dataset: _TargetDataset
     load_metadata: bool = False
     target: list[Target] = []
-    options: Options = {}
+    options: dict[str, str] = {}
     policy: Literal["Once", "Cron", "OnEvent"] = "Once"
     schedule: str = ""
     run_after: _RunAfter | None = None

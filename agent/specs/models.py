@@ -22,6 +22,14 @@ class Model(pydantic.BaseModel):
     meaningless: ClassVar[Mapping[str, str]] = {}
     """Fields of Fluid that mean nothing here -> why."""
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_nothing(cls, data: Any) -> Any:
+        """A field without a value is not given, as Kubernetes has it."""
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
     def untaken(self, path: Path = ()) -> Iterator[tuple[Path, str]]:
         """The fields that are not taken, here and below, with the reason."""
         for name in self.model_extra or {}:

@@ -15,6 +15,8 @@ OPTIONS: dict[str, str] = {name: name for name in sorted(origins.OPTIONS)} | {
     "fs.cosn.bucket.endpoint_suffix": "endpoint",
     "fs.obs.endpoint": "endpoint",
     "fs.gcs.endpoint": "endpoint",
+    "minio-url": "endpoint",
+    "endpoint_url": "endpoint",
     "alluxio.underfs.s3.endpoint.region": "region",
     "alluxio.underfs.s3.region": "region",
     "fs.oss.region": "region",
@@ -24,10 +26,15 @@ OPTIONS: dict[str, str] = {name: name for name in sorted(origins.OPTIONS)} | {
     "fs.cosn.bucket.region": "region",
     "fs.cosn.userinfo.region": "region",
     "fs.obs.region": "region",
+    "region_name": "region",
 }
 """An engine's name -> ours."""
 
-PATH_STYLE = ("alluxio.underfs.s3.disable.dns.buckets", "fs.s3a.path.style.access")
+PATH_STYLE = (
+    "alluxio.underfs.s3.disable.dns.buckets",
+    "fs.s3a.path.style.access",
+    "path_style",
+)
 """Names whose truth is ``addressing=path``, and whose untruth ``addressing=virtual``."""
 
 SECRETS: dict[str, str] = {name: name for name in sorted(origins.SECRETS)} | {
@@ -41,6 +48,9 @@ SECRETS: dict[str, str] = {name: name for name in sorted(origins.SECRETS)} | {
     "fs.obs.accessKey": "access_key",
     "fs.obs.accessKeyId": "access_key",
     "fs.gcs.accessKeyId": "access_key",
+    "access-key": "access_key",
+    "minio-access-key": "access_key",
+    "access": "access_key",
     "aws.secretKey": "secret_key",
     "s3a.secretKey": "secret_key",
     "fs.oss.accessKeySecret": "secret_key",
@@ -51,6 +61,9 @@ SECRETS: dict[str, str] = {name: name for name in sorted(origins.SECRETS)} | {
     "fs.obs.secretKey": "secret_key",
     "fs.obs.accessKeySecret": "secret_key",
     "fs.gcs.secretAccessKey": "secret_key",
+    "secret-key": "secret_key",
+    "minio-access-secret": "secret_key",
+    "secret": "secret_key",
     "aws.sessionToken": "session_token",
     "fs.oss.securityToken": "session_token",
     "fs.s3.securityToken": "session_token",

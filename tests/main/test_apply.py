@@ -272,3 +272,24 @@ def test_loads_are_applied_shown_changed_and_deleted(
         'dataload.data.fluid.io "imagenet-warmup" deleted\n'
     )
     assert one.run("get", "loads").stdout == ""
+
+
+@pytest.mark.fuse
+def test_a_mount_that_is_there_shows_what_a_change_added(
+    mesh: Mesh, two: tuple[Agent, Agent], files: Files, origin: Origin
+) -> None:
+    one, other = two
+    one.run("apply", "-f", files.datasets("fluid.yaml"))
+    wait_until(lambda: other.json("dataset", "list") != [])
+    mounted = mesh.mount(other, "imagenet")
+    held_open = (mounted / "train/a").open()
+    document = yaml.safe_load(one.run("get", "dataset", "imagenet", "-o", "yaml").stdout)
+    first = document["mounts"][0]
+    more = first | {"url": f"s3://{origin.bucket}/imagenet/test", "path": "/more"}
+    document["mounts"].append(more)
+    one.run("apply", "-f", files.write("changed.yaml", yaml.safe_dump(document)))
+    wait_until(lambda: (mounted / "more/c").exists(), within=20)
+    assert (mounted / "more/c").read_text() == "test/c"
+    assert (mounted / "train/b").read_text() == "train/b"
+    with held_open:
+        assert held_open.read() == "train/a"

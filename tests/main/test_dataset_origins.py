@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.main.conftest import Origin
 from tests.support.agents import Mesh
+from tests.support.wait import wait_until
 
 
 def test_a_dataset_of_a_dataset_shares_its_blocks_and_its_credentials(
@@ -61,3 +62,18 @@ def test_mounts_are_merged_into_one_tree_also_below_one_another(
     assert shown == {"a": "bucket", "sub/file": "one", "sub/deep/er/file": "two"}
     (skipped,) = agent.json("dataset", "skipped", "data")
     assert skipped == {"key": "sub/hidden", "reason": "hidden by another mount"}
+
+
+def test_a_claim_is_read_wherever_a_node_has_it(mesh: Mesh, tmp_path: Path) -> None:
+    (tmp_path / "here/claim/models").mkdir(parents=True)
+    (tmp_path / "here/claim/models/file").write_text("bytes")
+    (tmp_path / "there").symlink_to("here")
+    one, two = (
+        mesh.agent(name, "--pvc-root", str(tmp_path / root))
+        for name, root in (("one", "here"), ("two", "there"))
+    )
+    one.start()
+    two.start(join=one.gossip)
+    one.run("dataset", "create", "data", "pvc://claim/models")
+    wait_until(lambda: two.json("dataset", "list") != [])
+    assert two.run("cat", "data", "file").stdout == "bytes"

@@ -347,6 +347,17 @@ async def test_a_server_that_is_not_s3_is_no_listing() -> None:
     assert type(error) is OriginFailed
 
 
+@pytest.mark.parametrize("scheme", ["minio", "gs", "oss", "cos", "obs"])
+async def test_every_flavour_lists_and_reads_a_real_server(
+    seaweed: Seaweed, bucket: str, scheme: str
+) -> None:
+    seaweed.put(bucket, "a/f", b"bytes")
+    options = {"endpoint": seaweed.endpoint, "addressing": "path"}
+    async with origin_at(f"{scheme}://{bucket}/a", options, keys_of(seaweed)) as origin:
+        assert origin.identity == f"s3+{seaweed.endpoint}/{bucket}", "one bucket, one identity"
+        assert await bytes_of(origin, await file_in(origin)) == b"bytes"
+
+
 # --- credentials --------------------------------------------------------------------------------
 
 

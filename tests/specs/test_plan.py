@@ -9,7 +9,9 @@ import yaml
 from meshcache.agent.loads import NewLoad, Target
 from meshcache.agent.specs import Plan, plan
 from meshcache.agent.specs.documents import documents
+from meshcache.agent.specs.options import OPTIONS, PATH_STYLE, SCHEMES, SECRETS
 from meshcache.dataset import Dataset, Mount
+from meshcache.origin.s3_place import FLAVOURS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -470,3 +472,19 @@ def test_all_mistakes_of_all_documents_are_told() -> None:
         "dataset",
         "rate",
     ]
+
+
+def test_a_field_without_a_value_is_not_given() -> None:
+    api = "apiVersion: data.fluid.io/v1alpha1"
+    assert warnings(f"{api}\nkind: AlluxioRuntime\nmetadata: {{name: x}}\nspec:\n") == {}
+    mount = "{mountPoint: 's3://bucket', name: m, options: }"
+    text = f"{api}\nkind: Dataset\nmetadata: {{name: x}}\nspec:\n  mounts: [{mount}]\n  owner:\n"
+    assert warnings(text) == {}
+
+
+def test_the_page_has_every_name_of_every_option() -> None:
+    page = (EXAMPLES.parent / "docs" / "datasets.md").read_text()
+    for name in (*OPTIONS, *SECRETS, *PATH_STYLE):
+        assert f"`{name}`" in page, name
+    for scheme in (*FLAVOURS, *SCHEMES):
+        assert f"`{scheme}://" in page, scheme
