@@ -147,3 +147,19 @@ def test_why_a_background_mount_did_not_start_is_told_in_the_foreground(
     assert ran.returncode == 1
     assert ran.stderr.startswith(f"meshcache: {tmp_path / 'none'} does not exist")
     assert ran.stderr.count("\n") == 1
+
+
+def test_ctrl_c_ends_a_monitor_with_130(agent: FakeAgent, tmp_path: Path) -> None:
+    agent.on("GET", "/v1/events", b'{"kind":"begin","name":"n1"}\n')
+    with subprocess.Popen(
+        [*MESHCACHE, "monitor"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    ) as monitor:
+        assert monitor.stderr is not None
+        assert "trying again" in monitor.stderr.readline()
+        monitor.send_signal(signal.SIGINT)
+        assert monitor.wait(30) == exits.INTERRUPTED
+        assert "Traceback" not in monitor.stderr.read()
