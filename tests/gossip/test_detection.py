@@ -3,7 +3,13 @@
 import pytest
 
 from meshcache.gossip import wire
-from meshcache.gossip.core.events import MemberFailed, MemberJoined, MemberSuspect, State
+from meshcache.gossip.core.events import (
+    MemberFailed,
+    MemberJoined,
+    MemberSuspect,
+    State,
+    ViewChanged,
+)
 from meshcache.gossip.core.settings import Settings
 from tests.gossip.meshes import agreed, all_see, events, mesh, others, state
 
@@ -192,6 +198,32 @@ def test_half_of_the_mesh_can_die_at_once() -> None:
     for victim in processes[10:]:
         network.kill(victim)
     assert network.run_until(agreed(processes[:10]), network.now + 5.0)
+
+
+def test_many_deaths_at_once_change_the_view_once() -> None:
+    network, processes = mesh(20)
+    died = network.now
+    for victim in processes[15:]:
+        network.kill(victim)
+    assert network.run_until(agreed(processes[:15]), died + 2)
+    network.run(2)
+    assert all(len(events(process, ViewChanged, died)) <= 2 for process in processes[:15])
+
+
+def test_the_dead_are_forgotten_after_a_day_and_do_not_come_back() -> None:
+    settings = Settings(forget_members=200.0)
+    network, processes = mesh(8, settings=settings)
+    victim, rest = processes[3], others(processes, processes[3])
+    network.switch_off(victim)
+    assert network.run_until(agreed(rest), network.now + 20)
+    network.run(150)
+    late = network.start("late", seeds=["n0:1"], settings=settings)
+    network.run(150)
+    for process in (*rest, late):
+        assert victim.uid not in process.node.members.table.rows
+    network.run(60)
+    assert agreed([*rest, late])()
+    assert not any(process.node.members.hearsay._early for process in rest)
 
 
 def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
