@@ -13,7 +13,7 @@ import msgspec
 from blake3 import blake3
 
 from meshcache.errors import InvalidInput
-from meshcache.gossip.keys import derive as curve_keys
+from meshcache.gossip.keys import public_of
 
 _CONTEXT = "meshcache 2026 guest"
 _TEXT = re.compile(r"mcg1\.([a-z0-9.-]{1,63})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})")
@@ -40,8 +40,7 @@ def secret_for(mesh_key: bytes, dataset: str) -> bytes:
 
 def guest_key(mesh_key: bytes, dataset: str) -> GuestKey:
     """The key for guests of `dataset`."""
-    server = curve_keys(mesh_key).server.raw_public
-    return GuestKey(dataset, secret_for(mesh_key, dataset), server)
+    return GuestKey(dataset, secret_for(mesh_key, dataset), public_of(mesh_key))
 
 
 def parse(text: str) -> GuestKey:

@@ -19,6 +19,8 @@ class GossipConfig:
     """The mesh key, at least 16 bytes. Who holds it is a member."""
     other_keys: Sequence[bytes] = ()
     """More keys that are accepted, and tried where the first is refused: while keys are changed."""
+    mesh_public: bytes = b""
+    """The mesh's public key (32 bytes, `gossip.keys.public_of`), where `key` is a guest's."""
     bind: tuple[str, int] = ("127.0.0.1", 0)
     """Host and port to listen at. Port 0: any; `Gossip.address` tells which."""
     advertise: tuple[str, int] | None = None

@@ -64,6 +64,7 @@ class Driver:
             on_closed=self._on_closed,
             on_busy=self._on_busy,
             on_refused=self._on_refused,
+            on_guest=lambda number: self.node.restrict(number),
             on_error=self.log_error,
         )
         host = self._config.bind[0]

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from meshcache.gossip import addresses, limits, wire
 from meshcache.gossip.config import ROLES, GossipConfig
@@ -43,6 +43,8 @@ class Gossip:
         if not 0 < len(config.name) <= 128:
             raise InvalidSettings("a member's name has 1 to 128 characters")
         _check_role(config.role)
+        if config.mesh_public and config.role != "leaf":
+            raise InvalidSettings("a guest, who holds no mesh key, is a leaf")
         for seed in config.seeds:
             addresses.split(seed)
         limit = config.timings().tags_bytes
@@ -55,7 +57,7 @@ class Gossip:
         self._subscribers: list[Callable[[Event], None]] = []
         self._tasks = Tasks(Driver.log_error)
         self._talk = Talk(self._running)
-        self.keys = KeyRing([config.key, *config.other_keys])
+        self.keys = KeyRing([config.key, *config.other_keys], mesh=config.mesh_public)
         self.told: Counter[str] = Counter()
         """How often each kind of event was told since the start, by its class's name."""
         self.lag = Lag()
@@ -65,7 +67,7 @@ class Gossip:
             self.keys,
             self._talk,
             members=self.members,
-            leaves=self.leaves,
+            leaves=lambda: self._served(guests=False),
             me=lambda: self.me,
             changed=self._keys_changed,
             tasks=self._tasks,
@@ -109,6 +111,8 @@ class Gossip:
             AddressUnusable: the address was taken meanwhile; this member has left.
         """
         _check_role(role)
+        if self._config.mesh_public:
+            raise InvalidSettings("a guest, who holds no mesh key, stays a leaf")
         old = self._running()
         if role == self._role:
             return
@@ -166,10 +170,13 @@ class Gossip:
         return self._node.members.all()
 
     def leaves(self) -> list[Member]:
-        """The leaf members that this full one serves, sorted by name."""
-        node = self._node
+        """The leaf members that this full one serves, guests among them, sorted by name."""
+        return self._served(guests=True)
+
+    def _served(self, *, guests: bool) -> list[Member]:
+        leases = self._node.host.leases.values()
         return sorted(
-            (shown.leaf(lease.record) for lease in node.host.leases.values()),
+            (shown.leaf(lease.record) for lease in leases if guests or not lease.guest),
             key=lambda member: (member.name, member.uid),
         )
 
@@ -213,6 +220,15 @@ class Gossip:
             InvalidSettings: it is the one in use.
         """
         await self.rotation.remove_here(identity)
+
+    async def admit(self, guests: Mapping[bytes, str]) -> None:
+        """Let in guests that show these keys (each at least 16 bytes), and no others: key -> what
+        the guest is called. A guest is a leaf that reads and writes nothing. The links of those
+        that are no longer let in end.
+        """
+        self.keys.admit(guests)
+        if self._driver is not None:
+            await self._driver.keys_changed(rebind=False, removed=())
 
     async def _keys_changed(self, event: KeysChanged, rebind: bool, removed: set[str]) -> None:
         self._tell(event)

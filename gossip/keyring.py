@@ -1,10 +1,11 @@
 """The mesh keys that one member accepts, the one in use first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from meshcache.gossip.errors import InvalidSettings
 from meshcache.gossip.keys import CurveKeys, derive
 
+GUEST = "guest:"
 MOST = 8
 """Keys held at the same time. A rotation needs two."""
 
@@ -12,15 +13,18 @@ MOST = 8
 class KeyRing:
     """Keys by id, in the order in which they are tried."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        """Begin with these keys, the first of them in use.
+    def __init__(self, keys: Sequence[bytes], *, mesh: bytes = b"") -> None:
+        """Begin with these keys, the first of them in use. `mesh` is the mesh's public key, 32
+        bytes, where the keys are a guest's.
 
         Raises:
             InvalidSettings: none, more than 8, or one of fewer than 16 bytes.
         """
         if not 0 < len(keys) <= MOST:
             raise InvalidSettings(f"a member holds 1 to {MOST} mesh keys, not {len(keys)}")
-        self._keys = {derived.id: (derived, key) for key in keys for derived in (derive(key),)}
+        made = [(derive(key, mesh), key) for key in keys]
+        self._keys = {derived.id: (derived, key) for derived, key in made}
+        self._guests: dict[bytes, str] = {}
 
     @property
     def derived(self) -> list[CurveKeys]:
@@ -36,6 +40,24 @@ class KeyRing:
     def secrets(self) -> list[bytes]:
         """The mesh keys themselves, the one in use first."""
         return [key for _, key in self._keys.values()]
+
+    def admit(self, guests: Mapping[bytes, str]) -> None:
+        """Let in guests with these keys, and no others: secret -> what the guest is called."""
+        self._guests = {derive(key).client.raw_public: name for key, name in guests.items()}
+
+    def user_of(self, public: bytes) -> str | None:
+        """Who shows this CURVE key (32 bytes): the id of a mesh key, ``guest:NAME``, or nobody."""
+        for derived, _ in self._keys.values():
+            if derived.client.raw_public == public:
+                return derived.id
+        guest = self._guests.get(public)
+        return None if guest is None else GUEST + guest
+
+    def accepts(self, user: str) -> bool:
+        """Whether what `user_of` called so is still let in."""
+        if user.startswith(GUEST):
+            return user.removeprefix(GUEST) in self._guests.values()
+        return user in self._keys
 
     def find(self, identity: str) -> CurveKeys:
         """The CURVE keys of an installed mesh key.

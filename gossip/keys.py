@@ -39,6 +39,14 @@ class CurveKeys:
     """16 hex digits that name the key and do not reveal it."""
     server: Pair
     client: Pair
+    mesh: bytes = b""
+    """The public key that others of the mesh serve with, in Z85: `server`'s own, but for a guest,
+    who cannot serve as they do."""
+
+    @property
+    def theirs(self) -> bytes:
+        """The public key to expect of whom one connects to, in Z85."""
+        return self.mesh or self.server.public
 
 
 def _pair(key: bytes, context: str) -> Pair:
@@ -51,8 +59,15 @@ def key_id(mesh_key: bytes) -> str:
     return blake3(mesh_key, derive_key_context=ID_CONTEXT).digest(8).hex()
 
 
-def derive(mesh_key: bytes) -> CurveKeys:
-    """The CURVE keys of a mesh key.
+def public_of(mesh_key: bytes) -> bytes:
+    """The public key (32 bytes) that the holders of a mesh key serve with: what a guest is given
+    to know them by."""
+    return derive(mesh_key).server.raw_public
+
+
+def derive(mesh_key: bytes, mesh: bytes = b"") -> CurveKeys:
+    """The CURVE keys of a mesh key; or of a guest's key, with the 32 bytes of the public key
+    of the `mesh` that it is a guest of.
 
     Raises:
         InvalidSettings: the key has fewer than 16 bytes.
@@ -60,5 +75,8 @@ def derive(mesh_key: bytes) -> CurveKeys:
     if len(mesh_key) < SHORTEST:
         raise InvalidSettings(f"a mesh key has at least {SHORTEST} bytes, this has {len(mesh_key)}")
     return CurveKeys(
-        key_id(mesh_key), _pair(mesh_key, SERVER_CONTEXT), _pair(mesh_key, CLIENT_CONTEXT)
+        key_id(mesh_key),
+        _pair(mesh_key, SERVER_CONTEXT),
+        _pair(mesh_key, CLIENT_CONTEXT),
+        z85.encode(mesh) if mesh else b"",
     )

@@ -106,7 +106,7 @@ class Greeting:
         else:
             new = link.peer is None
             self.links.established(link, record.uid)
-            self.host.serve(record)
+            self.host.serve(record, guest=link.number in self.links.guests)
             if new and not hello.reply:
                 self.hello(link, reply=True)
 

@@ -3,7 +3,8 @@
 A leaf (a sidecar, a short-lived pod) keeps a lease at two full members, of its own zone (the tag
 ``zone``) if there are any. They give it the table, the map and every rumour; it observes nobody,
 passes nothing on, and is in no table: that a thousand leaves come and go costs the mesh nothing.
-What it says itself (events, writes) its hosts spread.
+What it says itself (events, writes) its hosts spread; but a guest's, a leaf without the mesh key,
+they do not take.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.links import UNNEEDED, Link, Links
-from meshcache.gossip.core.table import Table
+from meshcache.gossip.core.table import LEAF, Table
 
 HOSTS = 2
 LEASE = 5.0
@@ -26,12 +27,34 @@ SHUNNED = 10.0
 """A host that could not be reached is not chosen again for so long."""
 
 
+_GUESTS = (
+    wire.Beat,
+    wire.Probe,
+    wire.Probed,
+    wire.Goaway,
+    wire.Graft,
+    wire.Prune,
+    wire.Digest,
+    wire.Differ,
+)
+
+
+def may_a_guest(message: wire.Message) -> bool:
+    """Whether a guest, who holds no mesh key, may say this: that it is there and what it lacks.
+    It says nothing of others, and writes nothing."""
+    if isinstance(message, wire.Hello):
+        return message.record.role == LEAF
+    return isinstance(message, _GUESTS)
+
+
 @dataclass(slots=True)
 class Lease:
     """A leaf that is served here."""
 
     record: wire.Record
     until: float
+    guest: bool
+    """Whether it came without the mesh key."""
 
 
 @dataclass
@@ -46,11 +69,11 @@ class Host:
         """Whether no further leaf is taken."""
         return uid not in self.leases and len(self.leases) >= MOST
 
-    def serve(self, record: wire.Record) -> None:
+    def serve(self, record: wire.Record, *, guest: bool) -> None:
         """A leaf said hello."""
         now, known = self.context.now, self.leases.get(record.uid)
         if known is None or record.incarnation > known.record.incarnation:
-            self.leases[record.uid] = Lease(record, now + LEASE)
+            self.leases[record.uid] = Lease(record, now + LEASE, guest)
         self.context.timers.set_earlier(("leases",), now + 1.0)
 
     def heard(self, uid: bytes) -> None:

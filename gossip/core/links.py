@@ -74,6 +74,8 @@ class Links:
     """Told that another process than this one is linked at this address."""
     by_number: dict[int, Link] = field(default_factory=dict)
     by_peer: dict[bytes, list[Link]] = field(default_factory=dict)
+    guests: set[int] = field(default_factory=set)
+    """Numbers of the links that guests come over: leaves that hold no mesh key."""
     wanted: frozenset[bytes] = frozenset()
     _dialled: dict[str, Link] = field(default_factory=dict)
     _redials: dict[bytes, _Redial] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from meshcache.gossip.core.events import (
 from meshcache.gossip.core.greeting import Greeting
 from meshcache.gossip.core.happenings import Happenings
 from meshcache.gossip.core.joining import Joining
-from meshcache.gossip.core.leaves import Guest, Host
+from meshcache.gossip.core.leaves import Guest, Host, may_a_guest
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.membership import Membership
 from meshcache.gossip.core.settings import LAN, Settings
@@ -164,6 +164,9 @@ class Node:
         if message is None:
             counts["unknown_kind"] += 1
             return
+        if number in self.links.guests and not may_a_guest(message):
+            counts["guest_refused"] += 1
+            return
         if isinstance(message, wire.Hello):
             if link is None and len(self.links.by_number) >= self.context.settings.links:
                 counts["links_refused"] += 1
@@ -186,9 +189,14 @@ class Node:
                 self.arbiters.heard(link.peer)
             MESSAGES[type(message)](self, link, message)
 
+    def restrict(self, number: int) -> None:
+        """Over this link comes a guest: a leaf that reads, and writes nothing."""
+        self.links.guests.add(number)
+
     def link_closed(self, number: int, why: Why, now: float) -> None:
         """A link ended, or one that was to be opened did not."""
         self._wake(now)
+        self.links.guests.discard(number)
         link = self.links.lost(number)
         if link is None:
             return

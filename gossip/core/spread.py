@@ -81,6 +81,8 @@ class Spread:
         self._queue(link.number, key_of(rumour), wire.encode_rumour(rumour))
 
     def _queue(self, number: int, key: Key, raw: bytes) -> None:
+        if key[1] == "event" and number in self.links.guests:
+            return  # what members say to each other, the change of keys among it, is not for guests
         queue = self._eager_queue.get(number)
         if queue is None:
             queue = self._eager_queue[number] = Queue(self.context.settings.queue_bytes)

@@ -1,9 +1,9 @@
 """Who may connect: a ZAP handler (RFC 27) in this process, on the loop.
 
-It lets in the client keys that follow from the installed mesh keys, and names each connection's
-user after its mesh key's id, so that frames can be told apart when that key is removed. Without the
-server's public key, which follows from the mesh key as well, a stranger cannot even begin a
-handshake.
+It lets in the client keys that follow from the installed mesh keys, and those of admitted guests.
+It names each connection's user after its mesh key's id, or the guest, so that frames can be told
+apart when that key is removed. Without the server's public key, which follows from the mesh key as
+well, a stranger cannot even begin a handshake.
 """
 
 import zmq
@@ -39,9 +39,7 @@ class Doorman:
             self.sock.send_multipart([*route, b"1.0", request[1], *status, user.encode(), b""])
 
     def _user(self, request: list[bytes]) -> str:
-        """The id of the mesh key that the caller holds; empty if it holds none."""
+        """The id of the mesh key that the caller holds, or which guest it is; empty for others."""
         if len(request) == 7 and request[0] == b"1.0" and request[5] == b"CURVE":
-            for keys in self._keys.derived:
-                if request[6] == keys.client.raw_public:
-                    return keys.id
+            return self._keys.user_of(request[6]) or ""
         return ""

@@ -12,7 +12,7 @@ import zmq
 
 from meshcache.gossip import addresses
 from meshcache.gossip.core.events import Why
-from meshcache.gossip.keyring import KeyRing
+from meshcache.gossip.keyring import GUEST, KeyRing
 from meshcache.gossip.transport import sockets
 from meshcache.gossip.transport.doorman import DOMAIN
 from meshcache.gossip.transport.sockets import HANDSHAKE_FAILED, Socket
@@ -27,7 +27,7 @@ Frames = list[tuple[int, bytes]]
 class _Peer:
     routing_id: bytes
     key: str
-    """The id of the mesh key that it showed."""
+    """The id of the mesh key that it showed, or which guest it is."""
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Inbound:
     context: "zmq.Context[Socket]"
     keys: KeyRing
     on_closed: Callable[[int, Why], None]
+    on_guest: Callable[[int], None]
+    """Told of a link that is a guest's, before its first frame."""
     refused: int = 0
     """Handshakes of strangers that were turned away."""
     expelled: int = 0
@@ -102,7 +104,11 @@ class Inbound:
 
         libzmq cannot close one accepted connection: what else comes over it is dropped.
         """
-        expelled = [number for number, peer in self._peers.items() if peer.key in removed]
+        expelled = [
+            number
+            for number, peer in self._peers.items()
+            if peer.key in removed or not self.keys.accepts(peer.key)
+        ]
         for number in expelled:
             del self._peers[number]
         return expelled
@@ -138,8 +144,10 @@ class Inbound:
                 self._last -= 1
                 number = self._numbers[routing_id] = self._last
                 self._descriptors.setdefault(descriptor, {})[number] = routing_id
-                if key in self.keys.ids:
+                if self.keys.accepts(key):
                     self._peers[number] = _Peer(routing_id, key)
+                    if key.startswith(GUEST):
+                        self.on_guest(number)
             self._keep(number, frame, frames)
         self._strange.clear()
         return frames

@@ -125,7 +125,7 @@ class Outbound:
             # The options are copied into each connection as it is made.
             self.sock.curve_publickey = keys.client.public
             self.sock.curve_secretkey = keys.client.secret
-            self.sock.curve_serverkey = keys.server.public
+            self.sock.curve_serverkey = keys.theirs
             self.sock.setsockopt(zmq.CONNECT_ROUTING_ID, link.routing_id)
             self.sock.connect(link.endpoint)
         except (zmq.ZMQError, InvalidSettings):  # an address, or a key that is gone meanwhile

@@ -38,6 +38,7 @@ class Transport:
         on_closed: Callable[[int, Why], None],
         on_busy: Callable[[int, bool], None],
         on_refused: Callable[[str], None],
+        on_guest: Callable[[int], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
         """Make a transport; nothing is bound until `start`.
@@ -47,13 +48,14 @@ class Transport:
 
         `on_frames` gets (link number, frame) pairs, `on_closed` the links that ended by
         themselves, `on_busy` whether a link's queue is full, `on_refused` an address where none of
-        the keys was taken; all are called on the loop.
+        the keys was taken, `on_guest` a link over which a guest comes; all are called on the loop.
         """
         self._keys = keys
         self._on_frames = on_frames
         self._on_closed = on_closed
         self._on_busy = on_busy
         self._on_refused = on_refused
+        self._on_guest = on_guest
         self._backlog: dict[int, deque[bytes]] = {}
         self._tasks = Tasks(on_error)
         self._readers: list[Socket] = []
@@ -82,7 +84,7 @@ class Transport:
             on_refused=self._on_refused,
             drain_soon=self.drain_soon,
         )
-        self._inbound = Inbound(self._context, self._keys, self._ended)
+        self._inbound = Inbound(self._context, self._keys, self._ended, self._on_guest)
         try:
             self._inbound.bind(host, port)
         except zmq.ZMQError as error:
