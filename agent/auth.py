@@ -24,6 +24,7 @@ from typing import NamedTuple
 import msgspec
 from blake3 import blake3
 
+from meshcache.agent.guestkey import secret_for
 from meshcache.errors import InvalidInput, NotAllowed, ProofInvalid
 
 SCHEME = "Meshcache-HMAC-SHA256"
@@ -38,7 +39,10 @@ are milliseconds apart; one that drifts is off by a minute only after weeks."""
 REMEMBERED = 1 << 18
 """Nonces remembered at most, about 20 MB. At 4 MiB a request this is 8 GB/s for two minutes."""
 
-_PROOF = re.compile(rf"{SCHEME} time=(\d{{1,12}}), nonce=([0-9a-f]{{32}}), mac=([0-9a-f]{{64}})")
+_PROOF = re.compile(
+    rf"{SCHEME} (?:guest=(?P<guest>[a-z0-9.-]{{1,63}}), )?time=(?P<time>\d{{1,12}}), "
+    r"nonce=(?P<nonce>[0-9a-f]{32}), mac=(?P<mac>[0-9a-f]{64})"
+)
 _ANSWER = re.compile(r"scope=(head|body), mac=([0-9a-f]{64})")
 _TOKEN = re.compile(r"mct1\.([A-Za-z0-9_-]{1,512})\.([A-Za-z0-9_-]{43})")
 _HEAD = ("content-length", "content-range", "etag", CHECKSUMS_HEADER.lower())
@@ -67,6 +71,8 @@ class Proof(NamedTuple):
     nonce: str
     key: HttpKey
     """The key that it was made with, and that the answer is to be proven with."""
+    guest: str = ""
+    """The dataset whose guest made it; empty for a holder of the mesh key."""
 
 
 class Keys:
@@ -76,17 +82,24 @@ class Keys:
     any of them is accepted, so that a key can be changed while members speak to each other.
     """
 
-    def __init__(self, *mesh_keys: bytes) -> None:
+    def __init__(self, *mesh_keys: bytes, guest: str = "") -> None:
+        """`guest` is the dataset that the one key is a guest's for, if it is no mesh key."""
+        self._guest = guest
         self.change(mesh_keys)
 
     def change(self, mesh_keys: Sequence[bytes]) -> None:
         """Take these mesh keys from now on, the one in use first."""
         self.all = tuple(map(_http_key, mesh_keys))
+        self._mesh_keys = tuple(mesh_keys)
 
     @property
     def in_use(self) -> HttpKey:
         """The key that proofs and tokens are made with."""
         return self.all[0]
+
+    def of_guests(self, dataset: str) -> tuple[HttpKey, ...]:
+        """What guests of a dataset may prove requests with."""
+        return tuple(_http_key(secret_for(key, dataset)) for key in self._mesh_keys)
 
     def sign(
         self, method: str, target: str, range_header: str, body: bytes, now: float, nonce: str
@@ -106,7 +119,8 @@ class Keys:
         if not re.fullmatch(r"[0-9a-f]{32}", nonce):
             raise InvalidInput(f"{nonce!r} is not a nonce: 32 hex digits")
         mac = _request_mac(self.in_use.request, method, target, range_header, body, time, nonce)
-        return f"{SCHEME} time={time}, nonce={nonce}, mac={mac}"
+        guest = f"guest={self._guest}, " if self._guest else ""
+        return f"{SCHEME} {guest}time={time}, nonce={nonce}, mac={mac}"
 
     def prove_answer(
         self,
@@ -227,8 +241,8 @@ class Verifier:
         match = _PROOF.fullmatch(authorization)
         if match is None:
             raise ProofInvalid("the Authorization header is no proof of the mesh key")
-        time, nonce, mac = match.groups()
-        for key in self._keys.all:
+        guest, time, nonce, mac = match.group("guest", "time", "nonce", "mac")
+        for key in self._keys.of_guests(guest) if guest else self._keys.all:
             good = _request_mac(key.request, method, target, range_header, body, time, nonce)
             if hmac.compare_digest(mac, good):
                 break
@@ -236,7 +250,7 @@ class Verifier:
             raise ProofInvalid("the request was not proven with this mesh's key")
         self._check_time(int(time), method)
         self._remember(int(time), nonce)
-        return Proof(nonce, key)
+        return Proof(nonce, key, guest or "")
 
     def _check_time(self, time: int, method: str) -> None:
         now = self._now()
@@ -276,7 +290,7 @@ class Verifier:
 def nonce_of(authorization: str | None) -> str | None:
     """The nonce of a proof, right or wrong: an answer that refuses is proven with it as well."""
     match = _PROOF.fullmatch(authorization or "")
-    return match[2] if match else None
+    return match["nonce"] if match else None
 
 
 def bearer(authorization: str | None) -> str | None:

@@ -282,6 +282,11 @@ class AgentClient:
         """The mounts that are registered at the agent."""
         return await self._list("/v1/mounts")
 
+    async def guest_key(self, dataset: str) -> str:
+        """A key for guests of one dataset."""
+        answer = await self._object("POST", "/v1/keys/guests", {"dataset": dataset})
+        return str(answer["key"])
+
     async def mint_token(self, dataset: str, ttl: float) -> dict[str, Any]:
         """A bearer to read one dataset for `ttl` seconds: ``{token, expires}``."""
         return await self._object("POST", "/v1/tokens", {"dataset": dataset, "ttl": ttl})

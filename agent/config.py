@@ -26,7 +26,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from meshcache.agent import guestkey
 from meshcache.agent.address import GOSSIP_PORT, HTTP_PORT, HostPort, outgoing_host
+from meshcache.agent.guestkey import GuestKey
 from meshcache.agent.paths import default_cache_dir, default_socket
 from meshcache.errors import InvalidInput
 from meshcache.units import GIB, parse_size
@@ -194,6 +196,14 @@ class AgentConfig(BaseSettings):
         unit="FILE",
         shown="a key of its own, kept in the cache folder",
     )
+    guest_key: str | None = _field(
+        None,
+        "A guest's key for one dataset, in the place of the mesh key. Made by `meshcache keys "
+        "guest`; for pods of others, who are to read that dataset and do nothing else. Best given "
+        "by its variable: a flag can be seen by everyone on the machine.",
+        unit="KEY",
+        shown="none",
+    )
     socket: FilePath = _field(
         default_socket,
         "The Unix socket for commands and mounts on this machine. Who may open it may do "
@@ -279,7 +289,13 @@ class AgentConfig(BaseSettings):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "AgentConfig":
-        if self.mesh_key_file is None:
+        if self.guest_key is not None:
+            if self.mesh_key_file is not None:
+                raise ValueError("--guest-key stands in the place of --mesh-key-file: give one")
+            if self.role != "guest" or not self.join:
+                raise ValueError("--guest-key needs --role guest and a member to --join")
+            self.guest()
+        elif self.mesh_key_file is None:
             for flag, address in (("--listen", self.listen), ("--gossip", self.gossip)):
                 if not address.loopback:
                     raise ValueError(
@@ -289,6 +305,14 @@ class AgentConfig(BaseSettings):
             if self.join:
                 raise ValueError("--join needs --mesh-key-file: the members of a mesh share a key")
         return self
+
+    def guest(self) -> GuestKey | None:
+        """The guest's key, if it is one's.
+
+        Raises:
+            InvalidInput: it cannot be read.
+        """
+        return guestkey.parse(self.guest_key) if self.guest_key else None
 
     @property
     def loopback(self) -> bool:

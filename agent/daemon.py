@@ -138,7 +138,8 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     store = await asyncio.to_thread(_open_store, config)
     stack.callback(store.close)
     key_file = KeyFile(config.mesh_key_file, config.cache_dir, lambda line: log.warning(line))
-    mesh_keys = await asyncio.to_thread(key_file.load)
+    guest = config.guest()
+    mesh_keys = [guest.secret] if guest else await asyncio.to_thread(key_file.load)
     listening = _listen(config.listen)
     stack.callback(listening.close)
     bound = HostPort(config.listen.host, listening.getsockname()[1])
@@ -148,7 +149,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         on_error=lambda name, error: log.error("task failed", task=name, exc_info=error)
     )
     stack.push_async_callback(tasks.close)
-    keys = Keys(*mesh_keys)
+    keys = Keys(*mesh_keys, guest=guest.dataset if guest else "")
     client = PeerClient(keys)
     await client.start()
     stack.push_async_callback(client.close)
@@ -216,6 +217,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         reader=reader,
         prefetcher=prefetcher,
         snapshots=snapshots,
+        origins=origins,
         catalog=catalog,
         refreshes=refreshes,
         freshness=freshness,

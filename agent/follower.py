@@ -31,7 +31,8 @@ class Follower:
         )
 
     def start(self) -> None:
-        """Begin to refresh what is due."""
+        """Begin to refresh what is due, and to let guests in."""
+        self._tasks.start(self._admit(), name="admit guests")
         self._tasks.start(self._schedule.run(), name="refresh by the clock")
 
     def on_event(self, event: Event) -> None:
@@ -45,8 +46,12 @@ class Follower:
             return
         self._schedule.changed()
 
+    async def _admit(self) -> None:
+        await self._node.membership.admit(self._node.catalog.names())
+
     async def _follow(self, name: str) -> None:
         node = self._node
+        await self._admit()
         head = node.catalog.head(name) if name in node.catalog.names() else None
         if head is not None:
             keeps = self._keeps(head.snapshot, head.snapshot_size)

@@ -6,11 +6,13 @@ that themselves as full members, and go back to being leaves when one has come.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 
 from meshcache import __version__
+from meshcache.agent import guestkey
 from meshcache.agent.address import HostPort
 from meshcache.agent.auth import Keys
 from meshcache.agent.config import AgentConfig
@@ -101,8 +103,11 @@ class Membership:
         async def keep(changed: list[bytes]) -> None:
             keys.change(changed)
             await key_file.keep(changed)
+            await self._admit()
 
         self._config = config
+        self._guest = config.guest()
+        self._admitted: frozenset[str] = frozenset()
         self._key_file = key_file
         self._tasks = TaskSet(
             on_error=lambda name, error: log.error("task failed", task=name, exc_info=error)
@@ -124,6 +129,7 @@ class Membership:
                     key=mesh_keys[0],
                     other_keys=mesh_keys[1:],
                     keep_keys=keep,
+                    mesh_public=self._guest.server if self._guest else b"",
                     role="leaf" if config.role == "guest" and config.join else "full",
                     profile=config.gossip_profile,
                     tags=tags_of(
@@ -200,10 +206,26 @@ class Membership:
             keys=self.gossip.keys.ids,
         )
 
+    # --- guests of this member
+
+    async def admit(self, datasets: Iterable[str]) -> None:
+        """Let in the guests of these datasets, and of no others."""
+        names = frozenset(datasets)
+        if names != self._admitted:
+            self._admitted = names
+            await self._admit()
+
+    async def _admit(self) -> None:
+        if self._guest is None:
+            keys = self.gossip.keys.secrets
+            await self.gossip.admit(
+                {guestkey.secret_for(key, name): name for name in self._admitted for key in keys}
+            )
+
     # --- a guest's part
 
     def _reconsider(self) -> None:
-        if self._config.role != "guest" or self._changing:
+        if self._config.role != "guest" or self._guest or self._changing:
             return
         if self._timer is not None:
             self._timer.cancel()

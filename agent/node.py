@@ -16,6 +16,7 @@ from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
 from meshcache.agent.monitor import Monitor
 from meshcache.agent.mounts import Mounts
+from meshcache.agent.origins import Origins
 from meshcache.agent.peers import PeerClient
 from meshcache.agent.snapshots import Snapshots
 from meshcache.gossip import Gossip
@@ -64,6 +65,7 @@ class Node:
     reader: Reader
     prefetcher: Prefetcher
     snapshots: Snapshots
+    origins: Origins
     catalog: Catalog
     refreshes: Refreshes
     freshness: Freshness

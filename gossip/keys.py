@@ -59,6 +59,11 @@ def key_id(mesh_key: bytes) -> str:
     return blake3(mesh_key, derive_key_context=ID_CONTEXT).digest(8).hex()
 
 
+def client_public(key: bytes) -> bytes:
+    """The CURVE key (32 bytes) that the holder of a key shows to whom it connects to."""
+    return _pair(key, CLIENT_CONTEXT).raw_public
+
+
 def public_of(mesh_key: bytes) -> bytes:
     """The public key (32 bytes) that the holders of a mesh key serve with: what a guest is given
     to know them by."""

@@ -19,6 +19,7 @@ from meshcache.agent.api import (
     datasets,
     events,
     files,
+    guests,
     health,
     keys,
     loads,
@@ -139,11 +140,13 @@ async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
         await request.read(),
         authorization,
     )
+    if request[_PROOF].guest:
+        await guests.check(request, request[_PROOF].guest)
     if request.method != "GET" and request.path.startswith(work.MOUNTS):
         # What is registered is unmounted when this agent ends: only its own node may say so.
         raise NotAllowed("mounts are registered over the agent's socket alone")
-    if request.method == "POST" and request.path == keys.KEYS:
-        raise NotAllowed("a key is installed over the agent's socket alone: HTTP is not encrypted")
+    if request.method == "POST" and request.path in keys.SOCKET_ALONE:
+        raise NotAllowed("a key travels over the agent's socket alone: HTTP is not encrypted")
     return await handler(request)
 
 

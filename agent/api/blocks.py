@@ -16,17 +16,25 @@ from meshcache.store import Held
 
 routes = web.RouteTableDef()
 
+BLOCK = "block"
+"""The name of the route that gives one."""
+
 
 def _query(request: web.Request) -> dict[str, str]:
     # From the raw URL: aiohttp's own decoding would replace bytes of a key that are no UTF-8.
     return dict(parse_qsl(request.rel_url.raw_query_string, True, errors="surrogateescape"))
 
 
-def _wanted(request: web.Request) -> Wanted:
+def wanted_of(request: web.Request) -> Wanted:
+    """The block that a request names, and what it can be filled from.
+
+    Raises:
+        InvalidInput: a part is missing or wrong.
+    """
     return parse_block_target(request.match_info["id"], _query(request))
 
 
-@routes.get("/v1/blocks/{id}")
+@routes.get("/v1/blocks/{id}", name=BLOCK)
 async def get_block(request: web.Request) -> web.StreamResponse:
     """A block: its data, then the checksum of each piece, as it lies in the store.
 
@@ -34,7 +42,7 @@ async def get_block(request: web.Request) -> web.StreamResponse:
     is missing is filled from the origin, for the asker takes this member for the block's owner.
     """
     only_if_held = _query(request).get("only-if-held") == "1"
-    wanted = _wanted(request)
+    wanted = wanted_of(request)
     held = await request.app[NODE].reader.fill(
         wanted, only_if_held=only_if_held, for_reader=not only_if_held
     )
@@ -61,5 +69,5 @@ def _cut(held: Held, part: Part) -> Iterator[memoryview]:
 @routes.post("/v1/blocks/{id}")
 async def fill_block(request: web.Request) -> web.Response:
     """Fill the block here, and send nothing back: what a load asks of each owner."""
-    (await request.app[NODE].reader.fill(_wanted(request))).release()
+    (await request.app[NODE].reader.fill(wanted_of(request))).release()
     return web.Response(status=204)

@@ -1,7 +1,7 @@
 """The mesh keys: which there are, and their change in the whole mesh.
 
-Keys have ids here, which do not reveal them. A new key comes in over the agent's socket alone: HTTP
-between machines is not encrypted, gossip's links are.
+Keys have ids here, which do not reveal them. A new key comes in, and a guest's goes out, over the
+agent's socket alone: HTTP between machines is not encrypted, gossip's links are.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from meshcache.agent import meshkey
+from meshcache.agent import guestkey, meshkey
 from meshcache.agent.api.answers import body, json
 from meshcache.agent.node import NODE
 from meshcache.errors import InvalidInput, KeyStepTooEarly, NotFound
@@ -20,11 +20,19 @@ Step = Callable[[str], Awaitable[KeyStep]]
 routes = web.RouteTableDef()
 
 KEYS = "/v1/keys"
+GUESTS = "/v1/keys/guests"
+
+SOCKET_ALONE = {KEYS, GUESTS}
+"""Where a POST carries a key, one way or the other."""
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
     key: str
     """As it stands in a mesh key file."""
+
+
+class NewGuest(msgspec.Struct, forbid_unknown_fields=True):
+    dataset: str
 
 
 @routes.get(KEYS)
@@ -45,6 +53,15 @@ async def install(request: web.Request) -> web.Response:
         return json(await request.app[NODE].gossip.rotation.install(keys[0]))
     except InvalidSettings as error:
         raise InvalidInput(str(error)) from error
+
+
+@routes.post(GUESTS)
+async def guest(request: web.Request) -> web.Response:
+    """A key for guests of one dataset."""
+    node = request.app[NODE]
+    name = node.catalog.get((await body(request, NewGuest)).dataset).name
+    key = guestkey.guest_key(node.gossip.keys.secrets[0], name)
+    return json({"dataset": name, "key": str(key)}, status=201)
 
 
 @routes.post(KEYS + "/{id}/use")

@@ -75,6 +75,20 @@ def _one(keys: list[bytes], where: str) -> list[bytes]:
 
 @app.command()
 @asks_agent
+def guest(
+    target: Target,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="What the guest may read.")],
+) -> None:
+    """Print a key for guests of one dataset, in the place of the mesh key.
+
+    Give it to an agent by MESHCACHE_GUEST_KEY (`meshcache mount --guest` starts one). It is worth
+    something until the mesh key that it was made of is removed, or the dataset deleted.
+    """
+    print(ask(target, lambda client: client.guest_key(dataset)))
+
+
+@app.command()
+@asks_agent
 def use(target: Target, key: KeyId, output: FormatOption = Format.TABLE) -> int:
     """Have all members use an installed key; the old one is still accepted."""
     return _tell(ask(target, lambda client: client.use_key(key)), "in use", output)
