@@ -51,6 +51,7 @@ def _measured(goals: Iterable[str], sizes: Sequence[int], runs: int, seed: int) 
         for members in made_for:
             if smallest <= members <= largest:
                 yield measure.take(members, seed, runs)
+                gc.collect()
 
 
 def goals(options: argparse.Namespace) -> int:

@@ -1,9 +1,10 @@
 """Events and queries: what users of the mesh say to each other.
 
-An event floods as any rumour and reaches each member once. A query floods as well; its
-acknowledgements and answers go back the way on which the question first came, hop by hop over
-links that are open, so that a thousand answers open no connection. Both are best effort: who was
-cut off at the time misses them (state belongs into the map).
+An event floods as any rumour and comes to each member once, also if a late frame brings it again.
+A query floods as well; its acknowledgements and answers go back the way on which the question first
+came, hop by hop over links that are open, so that a thousand answers open no connection. With
+anti-entropy members remind each other of the last seconds' events; who was cut off for longer
+misses them (state belongs into the map).
 """
 
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.spread import Spread
 
 REMEMBER = 60.0
+HEARD = 300.0
+"""An event that comes again within so many seconds is known."""
 MOST = 10_000
 QUESTIONS = 100
 """Queries a second that a member answers."""
@@ -31,6 +34,8 @@ class Happenings:
     spread: Spread
     _number: int = 0
     _questions: Bucket = field(default_factory=lambda: Bucket(rate=QUESTIONS, burst=2 * QUESTIONS))
+    _heard: dict[Question, float] = field(default_factory=dict)
+    """What came when, in order of coming."""
     _ways_back: dict[Question, tuple[int, float]] = field(default_factory=dict)
     """Question -> (number of the link on which it came, until when it is remembered)."""
 
@@ -43,8 +48,8 @@ class Happenings:
         return self._number
 
     def hear(self, word: wire.Happened, link: Link) -> bool:
-        """An event or a query came; it is always passed on."""
-        if word.origin == self.context.uid:
+        """An event or a query came; the first time it is passed on."""
+        if word.origin == self.context.uid or not self._is_first((word.origin, word.number)):
             return False
         origin = word.origin.hex()
         if not word.query:
@@ -60,6 +65,18 @@ class Happenings:
             if word.acks:
                 self.answer(word.origin, word.number, None)
             self.context.emit(QueryAsked(origin, word.number, word.name, word.payload))
+        return True
+
+    def _is_first(self, question: Question) -> bool:
+        now = self.context.now
+        while self._heard:
+            oldest = next(iter(self._heard))
+            if len(self._heard) < MOST and self._heard[oldest] > now - HEARD:
+                break
+            del self._heard[oldest]
+        if question in self._heard:
+            return False
+        self._heard[question] = now
         return True
 
     def _forget(self) -> None:

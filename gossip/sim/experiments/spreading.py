@@ -41,9 +41,13 @@ def _copies(processes: list[Process]) -> int:
 
 
 def events(members: int, seed: int, count: int, *, loss: float = 0.0) -> Iterator[Spreading]:
-    """Events, each from another member, a second after the one before."""
-    network, processes = acquainted(members, seed, loss=loss)
+    """Events, each from another member, a second after the one before. Segments are lost from 3 s
+    before the first one that counts."""
+    network, processes = acquainted(members, seed)
     for number in range(count + SHAPING):
+        if number == SHAPING and loss:
+            network.faults.loss = loss
+            network.run(3)
         heard: dict[bytes, float] = {}
 
         def listen(process: Process, event: Event, heard: dict[bytes, float] = heard) -> None:
