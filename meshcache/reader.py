@@ -150,7 +150,7 @@ class Reader:
             OriginError: no member holds it, and the origin does not give it.
             DeadlineExceeded: it took too long.
         """
-        held, source = await self._have(wanted)
+        held, source = await self._have(wanted, self._find)
         if wanted.block.file.origin != SNAPSHOT_ORIGIN:
             # What was fetched ahead of its reader was found where that found it.
             source = self._ahead.pop(wanted.block.id, source)
@@ -163,15 +163,9 @@ class Reader:
         Raises:
             OriginError, DeadlineExceeded: as `read`.
         """
-        id = wanted.block.id
-        if id in self._reads:
+        if wanted.block.id in self._reads:
             return
-        held, source = await self._have(wanted)
-        held.release()
-        if source != "store":
-            self._ahead[id] = source
-            if len(self._ahead) > AHEAD:
-                self._ahead.popitem(last=False)
+        (await self._have(wanted, self._find_ahead)).release()
 
     async def load(self, wanted: Wanted) -> None:
         """Have the block here for whoever may read it one day: he will find it in the store.
@@ -179,16 +173,25 @@ class Reader:
         Raises:
             OriginError, DeadlineExceeded: as `read`.
         """
-        held, source = await self._have(wanted)
+        held, source = await self._have(wanted, self._find)
         held.release()
         if source != "store":
             self.loaded_from[source] += wanted.block.length
 
-    async def _have(self, wanted: Wanted) -> _Found:
-        held = await self._store.lend(wanted.block.id)
-        if held is not None:
-            return _Found(held, "store")
-        return await self._in_time(self._reads, wanted, self._find)
+    async def _have(self, wanted: Wanted, find: Callable[[Wanted], Awaitable[_Found]]) -> _Found:
+        # A flight that is about to end has its block in the store already, but knows where it was.
+        if wanted.block.id not in self._reads:
+            held = await self._store.lend(wanted.block.id)
+            if held is not None:
+                return _Found(held, "store")
+        return await self._in_time(self._reads, wanted, find)
+
+    async def _find_ahead(self, wanted: Wanted) -> _Found:
+        found = await self._find(wanted)
+        self._ahead[wanted.block.id] = found.source
+        if len(self._ahead) > AHEAD:
+            self._ahead.popitem(last=False)
+        return found
 
     async def fill(
         self, wanted: Wanted, *, only_if_held: bool = False, for_reader: bool = False

@@ -86,7 +86,9 @@ class View:
         self.wires.fetches.append((self.me, member))
         if member in self.wires.dead:
             raise PeerUnreachable(member)
-        held = await self.wires.readers[member].fill(wanted, only_if_held=only_if_held)
+        held = await self.wires.readers[member].fill(
+            wanted, only_if_held=only_if_held, for_reader=not only_if_held
+        )
         with held:
             into[:] = held.view
             return held.checksums

@@ -183,9 +183,9 @@ class Mesh:
         self.agents.append(made)
         return made
 
-    def start(self, *names: str, size: str = "256MiB") -> list[Agent]:
+    def start(self, *names: str, size: str = "256MiB", flags: Sequence[str] = ()) -> list[Agent]:
         """Start several, the others joining the first, and wait until all see all alive."""
-        made = [self.agent(name, size=size) for name in names]
+        made = [self.agent(name, *flags, size=size) for name in names]
         for agent in made:
             agent.start(join=made[0].gossip if agent is not made[0] else "")
         for agent in made:

@@ -1,0 +1,61 @@
+"""Bytes are counted once, where they were found: at the reader's node, a peer's, or the origin."""
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from meshcache.reader import Wanted
+from meshcache.traffic import Traffic
+from meshcache.units import MIB
+from tests.reader.nodes import BLOCK_SIZE, CountingOrigin, Nodes
+
+
+@pytest.fixture
+async def origin() -> CountingOrigin:
+    return CountingOrigin(random.Random(7).randbytes(MIB))
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path, origin: CountingOrigin) -> AsyncIterator[Nodes]:
+    made = Nodes(tmp_path, origin)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wanted(origin: CountingOrigin) -> Wanted:
+    return Wanted("data", origin.file.block(BLOCK_SIZE, 0))
+
+
+async def test_a_cold_read_by_way_of_the_owner_is_missed_there_and_a_warm_one_given(
+    nodes: Nodes, wanted: Wanted
+) -> None:
+    await nodes.bytes_of("b", wanted.block)
+    assert nodes["b"].traffic["data"] == Traffic(peer=MIB)
+    assert nodes["a"].traffic["data"] == Traffic(missed=MIB, fetched=MIB)
+    await nodes.bytes_of("c", wanted.block)
+    await nodes.bytes_of("c", wanted.block)
+    assert nodes["c"].traffic["data"] == Traffic(peer=MIB, store=MIB)
+    assert nodes["a"].traffic["data"] == Traffic(missed=MIB, given=MIB, fetched=MIB)
+
+
+async def test_what_was_fetched_ahead_counts_as_found_where_that_found_it_and_only_once(
+    nodes: Nodes, wanted: Wanted
+) -> None:
+    await nodes["a"].read_ahead(wanted)
+    assert nodes["a"].traffic["data"] == Traffic(fetched=MIB)
+    await nodes.bytes_of("a", wanted.block)
+    assert nodes["a"].traffic["data"] == Traffic(origin=MIB, fetched=MIB)
+    await nodes["a"].read_ahead(wanted)
+    await nodes.bytes_of("a", wanted.block)
+    assert nodes["a"].traffic["data"] == Traffic(origin=MIB, store=MIB, fetched=MIB)
+
+
+async def test_a_fill_is_asked_of_the_origin_and_read_by_nobody(
+    nodes: Nodes, wanted: Wanted
+) -> None:
+    (await nodes["a"].fill(wanted)).release()
+    assert nodes["a"].traffic["data"] == Traffic(fetched=MIB)
+    assert nodes["a"].bytes_from.total() == 0
