@@ -39,8 +39,9 @@ class SingleFlight(Generic[K, V]):
         self._tasks = TaskSet(_told_already)
 
     def __contains__(self, key: K) -> bool:
-        """Whether the key is being worked on."""
-        return key in self._flights
+        """Whether the key is being worked on: whoever comes now waits for that work."""
+        flight = self._flights.get(key)
+        return flight is not None and not flight.task.done()
 
     def __len__(self) -> int:
         """How many keys are being worked on."""

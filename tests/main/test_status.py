@@ -141,11 +141,20 @@ def test_hits_and_bytes_saved_are_those_of_the_whole_mesh(
         found = shown(two)["reads"]
         return tuple(found[key] for key in ("read", "local", "remote", "origin", "fetched"))
 
+    def are(expected: tuple[int, ...]) -> bool:
+        assert reads() == expected
+        return True
+
     assert shown(two)["reads"]["hit_ratio"] is None
     read(one, sizes)
-    wait_until(lambda: reads() == (total, 0, 0, total, total), within=20)
+    wait_until(partial(are, (total, 0, 0, total, total)), within=20)
     read(two, sizes)
-    wait_until(lambda: reads()[0] == 2 * total, within=20)
+
+    def read_twice() -> bool:
+        assert reads()[0] == 2 * total, reads()
+        return True
+
+    wait_until(read_twice, within=20)
     given, local, remote, asked, fetched = reads()
     assert (given, local + remote, asked, fetched) == (2 * total, total, total, total)
     assert min(local, remote) > 0
