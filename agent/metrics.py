@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from meshcache import __version__
+from meshcache.agent.metrics_datasets import DATASETS
 from meshcache.agent.metrics_family import Family, counter, gauge
 from meshcache.agent.metrics_gossip import GOSSIP
 from meshcache.agent.node import Node
@@ -81,6 +82,7 @@ FAMILIES = (
         "Mounts that are registered with this agent.",
         lambda node: len(node.mounts.all()),
     ),
+    *DATASETS,
     *GOSSIP,
 )
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from meshcache.agent.held import exact as counting
 from meshcache.agent.held.exact import Answers, Bitmap, ask_all, block_lengths, pack
+from meshcache.agent.held.reads import Reads
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.dataset import Dataset, Head, Mount, Policy
@@ -34,7 +35,7 @@ class DatasetStatus(msgspec.Struct):
     for a moment after a new head or the agent's start."""
     cache_capacity: int
     cached_percentage: float | None
-    reads: "Reads"
+    reads: Reads
     created: float
     snapshot: str
     listed: float
@@ -51,51 +52,6 @@ class DatasetStatus(msgspec.Struct):
     namespaces: tuple[str, ...]
     exact: Answers | None = None
     """How it went, if every member was asked what it holds."""
-
-
-class Reads(msgspec.Struct):
-    """What readers were given of a dataset, since the living members started; bytes."""
-
-    read: int
-    local: int
-    """Found in the store of the reader's own node."""
-    remote: int
-    """Found in another member's."""
-    origin: int
-    """Found nowhere in the mesh, and had from the origin."""
-    fetched: int
-    """Asked of the origin, for readers as well as by loads and ahead of readers."""
-    saved: int
-    """`read` less `fetched`: what the origin need not send again. Below zero while more was loaded
-    than was read."""
-    hit_ratio: float | None
-    """Of local and remote together in `read`, 0 to 1, as Fluid's cacheHitRatio; None before a
-    read."""
-    local_ratio: float | None
-    remote_ratio: float | None
-    origin_ratio: float | None
-
-    @classmethod
-    def of(cls, traffic: Traffic) -> "Reads":
-        """What the counters of all members come to."""
-        local, remote, origin = traffic.store, traffic.given, traffic.origin + traffic.missed
-        read = local + remote + origin
-
-        def ratio(size: int) -> float | None:
-            return size / read if read else None
-
-        return cls(
-            read=read,
-            local=local,
-            remote=remote,
-            origin=origin,
-            fetched=traffic.fetched,
-            saved=read - traffic.fetched,
-            hit_ratio=ratio(local + remote),
-            local_ratio=ratio(local),
-            remote_ratio=ratio(remote),
-            origin_ratio=ratio(origin),
-        )
 
 
 class HeldHere(msgspec.Struct):
