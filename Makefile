@@ -5,7 +5,7 @@ RATE ?= 18.5MiB
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel bench-warm bench-idle bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel bench-warm bench-load bench-idle bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-slow                            the tests that take longer"
 	@echo "make check                                tests, lint, types, layers, built wheel"
 	@echo "make bench-warm                           warm reads through FUSE beside JuiceFS"
+	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
 	@echo "make bench-idle                           CPU and memory of agents that nobody asks"
 	@echo "make bench-gossip [MEMBERS=10]            membership beside serf and kinship, as root"
 
@@ -46,6 +47,9 @@ wheel: .venv/ready
 
 bench-warm: .venv/ready
 	$(PYTHON) -m benchmarks.warm
+
+bench-load: .venv/ready
+	$(PYTHON) -m benchmarks.loads
 
 bench-idle: .venv/ready
 	$(PYTHON) -m benchmarks.idle

@@ -14,6 +14,7 @@ from meshcache import __version__
 from meshcache.agent.metrics_datasets import DATASETS
 from meshcache.agent.metrics_family import Family, counter, gauge
 from meshcache.agent.metrics_gossip import GOSSIP
+from meshcache.agent.metrics_loads import LOADS
 from meshcache.agent.node import Node
 
 SOURCES = ("store", "peer", "origin")
@@ -83,6 +84,7 @@ FAMILIES = (
         lambda node: len(node.mounts.all()),
     ),
     *DATASETS,
+    *LOADS,
     *GOSSIP,
 )
 

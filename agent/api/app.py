@@ -37,7 +37,10 @@ from meshcache.gossip import NotRunning
 log = structlog.get_logger()
 
 MAX_BODY = 1 << 20
-"""Bytes of a request's body. The largest, a dataset's record, has 4 KiB."""
+"""Bytes of a request's body over TCP, which is read before anything is proven."""
+
+MAX_TRUSTED_BODY = 64 << 20
+"""The same over the Unix socket: a load may list a million paths."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,7 +55,9 @@ def build_app(node: Node, *, trusted: bool) -> web.Application:
         trusted: whoever can connect may do anything: the Unix socket.
     """
     middlewares = [_errors] if trusted else [_errors, _proof]
-    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
+    app = web.Application(
+        middlewares=middlewares, client_max_size=MAX_TRUSTED_BODY if trusted else MAX_BODY
+    )
     app[NODE] = node
     cluster = (health, members, events, keys)
     modules = (*cluster, datasets, dataset_status, locality, apply, files, blocks, loads, work)

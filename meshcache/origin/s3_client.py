@@ -189,6 +189,7 @@ def _prepare(place: Place) -> tuple[Any, Any]:
         # The endpoint is part of the identity: no variable of one node may change it.
         ignore_configured_endpoint_urls=True,
         parameter_validation=False,
+        user_agent="meshcache",  # botocore makes up its own anew for each request, in 0.1 ms
     )
     return session, config
 
