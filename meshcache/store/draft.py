@@ -5,12 +5,13 @@ import mmap
 import warnings
 from collections.abc import Callable
 
-from meshcache.block import CHECKSUM_SIZE, PIECE_SIZE, BlockId, checksums
+from meshcache.block import CHECKSUM_SIZE, BlockId, checksums
 from meshcache.errors import ChecksumMismatch, StoreFull
 from meshcache.store.held import Held, Later
+from meshcache.units import KIB
 
-HASHED_AT_ONCE = PIECE_SIZE
-"""Bytes up to which hashing takes some 0.1 ms: less than handing it to a thread."""
+HASHED_AT_ONCE = 128 * KIB
+"""Bytes up to which hashing takes less than handing it to a thread."""
 
 Publish = Callable[[mmap.mmap, bytes], Held]
 """Makes the mapped bytes with these checksums a block; raises StoreFull if it cannot."""
@@ -62,7 +63,7 @@ class Draft:
             raise ValueError(f"the draft of block {self.id} was committed before")
         self._committing = True
         try:
-            found = b"" if self._view is None else await self._hashed(self._view)
+            found = await self._hashed()
             if self._mapping is None:  # aborted, perhaps while the thread was hashing
                 raise StoreFull(f"block {self.id} was given up before it was kept")
             if checksums is not None and checksums != found:
@@ -74,10 +75,13 @@ class Draft:
         self._mapping = self._view = None
         return held
 
-    async def _hashed(self, view: memoryview) -> bytes:
-        if len(view) <= HASHED_AT_ONCE:
-            return _hash([view])
-        return await asyncio.to_thread(_hash, [view])
+    async def _hashed(self) -> bytes:
+        if self._view is None:
+            return b""
+        box = [self._view]
+        if self.length <= HASHED_AT_ONCE:
+            return _hash(box)
+        return await asyncio.to_thread(_hash, box)
 
     def abort(self) -> None:
         """Throw the bytes away. Idempotent; does nothing after a commit."""

@@ -113,7 +113,6 @@ async def test_a_cancelled_commit_has_aborted(
         return hashed(box)
 
     monkeypatch.setattr(draft_module, "_hash", held_up)
-    monkeypatch.setattr(draft_module, "HASHED_AT_ONCE", 0)
     store = open_store(quota=CHARGE)
     async with asyncio.TaskGroup() as group:
         committing = group.create_task(fill(store.reserve(block_id(1), SIZE)).commit())
