@@ -59,7 +59,7 @@ class HttpClient:
             async with (
                 asyncio.timeout(STALL) as patience,
                 self._pool().request(
-                    method, url, headers=headers, allow_redirects=True, proxy=_proxy(url)
+                    method, url, headers=headers, allow_redirects=True, proxy=proxy_of(url)
                 ) as response,
             ):
                 encoding = response.headers.get("Content-Encoding", "identity")
@@ -102,7 +102,7 @@ class HttpClient:
             self._session = None
 
 
-def _proxy(url: URL) -> str | None:
+def proxy_of(url: URL) -> str | None:
     """The environment's proxy for a URL. (aiohttp's own trust_env would send ~/.netrc along.)"""
     if url.host is None or urllib.request.proxy_bypass(url.host):
         return None

@@ -26,6 +26,7 @@ from meshcache.origin.base import Listed
 from meshcache.origin.ranges import check_content_range
 from meshcache.origin.s3_client import CONNECTIONS, Lease, S3Clients
 from meshcache.origin.s3_errors import failure
+from meshcache.origin.s3_get import S3Gets
 from meshcache.origin.s3_listing import OrderUnusable, Query, Walk
 from meshcache.origin.s3_pages import Page, nanoseconds, page_of
 from meshcache.origin.s3_place import Place, parse_place
@@ -54,6 +55,7 @@ class S3Origin:
         """
         self._place: Place = parse_place(url, options)
         self._clients = S3Clients(self._place, secrets)
+        self._gets = S3Gets(self._place)
         # Waiting for a connection of the pool must not look like a server that stalls.
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._ordered = True
@@ -174,30 +176,45 @@ class S3Origin:
         if not sink.left:
             return
         start = offset + sink.done
+        match = f'"{file.tag}"'
+        part = f"bytes={start}-{start + sink.left - 1}"
         async with asyncio.timeout(STALL) as patience:
-            answer = await lease.client.get_object(
-                Bucket=self._place.bucket,
-                Key=file.key,
-                IfMatch=f'"{file.tag}"',
-                Range=f"bytes={start}-{start + sink.left - 1}",
-            )
-            body = answer["Body"]
-            try:
-                self._check(answer, file, start, sink.left)
-                while chunk := await body.read(min(_CHUNK, sink.left + 1)):
-                    sink.write(chunk)
-                    patience.reschedule(asyncio.get_running_loop().time() + STALL)
-            finally:
-                body.close()  # of a body that was read to its end, the connection is kept
+
+            def progress() -> None:
+                patience.reschedule(asyncio.get_running_loop().time() + STALL)
+
+            if self._gets.serve(lease):
+                headers = {"If-Match": match, "Range": part}
+                async with self._gets.ask(lease, file.key, headers) as response:
+                    told = response.headers
+                    said = told.get("ETag"), told.get("Content-Range"), response.content_length
+                    self._check(said, file, start, sink.left)
+                    while chunk := await response.content.readany():
+                        sink.write(chunk)
+                        progress()
+            else:
+                answer = await lease.client.get_object(
+                    Bucket=self._place.bucket, Key=file.key, IfMatch=match, Range=part
+                )
+                body = answer["Body"]
+                try:
+                    said = tuple(map(answer.get, ("ETag", "ContentRange", "ContentLength")))
+                    self._check(said, file, start, sink.left)
+                    while chunk := await body.read(min(_CHUNK, sink.left + 1)):
+                        sink.write(chunk)
+                        progress()
+                finally:
+                    body.close()  # of a body that was read to its end, the connection is kept
         if sink.left:
             raise Transient(OriginFailed(f"{self._place.shown}: the answer was cut short"))
 
-    def _check(self, answer: Mapping[str, Any], file: FileVersion, start: int, left: int) -> None:
+    def _check(self, said: tuple[Any, ...], file: FileVersion, start: int, left: int) -> None:
+        """`said` is the answer's ETag, Content-Range and Content-Length."""
+        etag, told, length = said
         where = f"{self._place.shown}: {file.key!r}"
-        if str(answer.get("ETag") or "").strip('"') != file.tag:
+        if (etag or "").strip('"') != file.tag:
             raise ObjectChanged(f"{where} was replaced")
-        told = answer.get("ContentRange")
-        if told is None and start == 0 and left == file.size == answer.get("ContentLength"):
+        if told is None and start == 0 and left == file.size == length:
             return
         check_content_range(where, told, start, left, file.size)
 
@@ -221,3 +238,4 @@ class S3Origin:
     async def close(self) -> None:
         """Give back the connections. Idempotent."""
         await self._clients.close()
+        await self._gets.close()
