@@ -5,7 +5,7 @@ RATE ?= 18.5MiB
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel bench-warm bench-load bench-idle bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel bench-warm bench-load bench-idle bench-files bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
@@ -14,6 +14,7 @@ help:
 	@echo "make check                                tests, lint, types, layers, built wheel"
 	@echo "make bench-warm                           warm reads through FUSE beside JuiceFS"
 	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
+	@echo "make bench-files                          many files: listing, mounting, names, memory"
 	@echo "make bench-idle                           CPU and memory of agents that nobody asks"
 	@echo "make bench-gossip [MEMBERS=10]            membership beside serf and kinship, as root"
 
@@ -53,6 +54,9 @@ bench-load: .venv/ready
 
 bench-idle: .venv/ready
 	$(PYTHON) -m benchmarks.idle
+
+bench-files: .venv/ready
+	$(PYTHON) -m benchmarks.files
 
 bench-gossip: .venv/ready
 	command -v serf >/dev/null || apt-get install -y -qq --no-install-recommends serf

@@ -68,8 +68,10 @@ async def run(*command: str, within: float = _COMMAND_WITHIN) -> str:
 class Node:
     """One agent, as one machine would have it, and where it mounts."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *flags: str) -> None:
+        """`flags` are further ones for its agent."""
         self.name = name
+        self._flags = flags
         self.folder = folder
         self.socket = folder / "agent.sock"
         self.mountpoint = folder / "mnt"
@@ -86,6 +88,7 @@ class Node:
             *("--listen", "127.0.0.1:0", "--gossip", "127.0.0.1:0", "--socket", str(self.socket)),
             *("--mesh-key-file", str(key)),
             *(("--join", join) if join else ()),
+            *self._flags,
         ]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -114,6 +117,12 @@ class Node:
         """Mount a dataset; it answers when this returns."""
         log = self.folder / "mount.log"
         await self.cli("mount", dataset, str(self.mountpoint), "--daemon", "--log-file", str(log))
+
+    @property
+    def pid(self) -> int:
+        """The agent's process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def mounted(self) -> bool:
