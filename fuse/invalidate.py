@@ -14,34 +14,32 @@ from contextlib import suppress
 
 import pyfuse3
 
-from meshcache.snapshot import Snapshot, changed_names
+from meshcache.snapshot import Changes, Snapshot
 
 EPOCH_FROM = 10_000
-"""Changed names from which on all names are taken back in one step instead (Linux 6.16 and
-newer), which costs one look-up for each name that is used again."""
+"""Changed entries from which on all names are taken back in one step instead (Linux 6.16 and
+newer). Below, only the changed ones are: the others then cost no look-up when they are used again.
+The step is short, however many there are, and names that nobody uses again cost nothing."""
 
 _NOTIFY_INC_EPOCH = 8
 _HEADER = struct.Struct("=IiQ")
 
 
 def take_back(old: Snapshot, new: Snapshot, device: int) -> int:
-    """Have the kernel forget what is different; gives the number of names. Blocks.
+    """Have the kernel forget what is different; gives the number of entries. Blocks.
 
     Raises:
         OSError: the kernel cannot be told; ENODEV when the file system was unmounted meanwhile.
     """
-    directories = set()
-    names = list(changed_names(old, new))
-    one_by_one = len(names) < EPOCH_FROM or not _new_epoch(device)
-    for parent, name in names:
-        directories.add(parent)
-        if one_by_one:
+    changes = Changes(old, new)
+    if len(changes) < EPOCH_FROM or not _new_epoch(device):
+        for parent, name in changes.names():
             with suppress(FileNotFoundError):  # the kernel does not know it
                 pyfuse3.invalidate_entry(parent, name)
-    for directory in directories:
+    for directory in changes.directories():
         with suppress(FileNotFoundError):
             pyfuse3.invalidate_inode(directory, attr_only=True)
-    return len(names)
+    return len(changes)
 
 
 def _new_epoch(device: int) -> bool:

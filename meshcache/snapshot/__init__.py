@@ -1,7 +1,7 @@
 """The immutable listing of a dataset at one moment: a table that is mapped, not loaded."""
 
 from meshcache.snapshot.build import Builder
-from meshcache.snapshot.diff import changed_names
+from meshcache.snapshot.diff import Changes
 from meshcache.snapshot.skipped import MAX_SKIPPED, Skipped
 from meshcache.snapshot.table import ROOT_INODE, ROOT_ROW, Entry, Snapshot, snapshot_id
 
@@ -10,9 +10,9 @@ __all__ = [
     "ROOT_INODE",
     "ROOT_ROW",
     "Builder",
+    "Changes",
     "Entry",
     "Skipped",
     "Snapshot",
-    "changed_names",
     "snapshot_id",
 ]

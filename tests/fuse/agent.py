@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from meshcache.errors import ObjectChanged
 from meshcache.fuse.door import Door
 from meshcache.origin.base import Listed
 from meshcache.snapshot import Builder, Snapshot
@@ -91,6 +92,8 @@ class FakeAgent:
         self.watching: Literal["", "tell", "ask"] = ""
         self.opened_rows: list[int] = []
         self.open_error: Exception | None = None
+        self.change_at_open: dict[str, bytes] | None = None
+        """Shown, once, when a file is opened; the open is then told that the file has changed."""
         self._data: dict[str, dict[str, bytes]] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._head = ""
@@ -118,6 +121,11 @@ class FakeAgent:
 
     async def opened(self, snapshot: str, row: int) -> None:
         self.opened_rows.append(row)
+        if self.change_at_open is not None:
+            files, self.change_at_open = self.change_at_open, None
+            self.show(files)
+            await asyncio.sleep(0.1)  # the head goes out first, over the same door
+            raise ObjectChanged("it was found changed")
         if self.open_error is not None:
             raise self.open_error
 

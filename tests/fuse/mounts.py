@@ -43,6 +43,12 @@ class Keeping:
         (child,) = children.split()
         return int(child)
 
+    @property
+    def requests(self) -> int:
+        """Requests that the kernel has made: the worker reads each by one system call."""
+        lines = Path(f"/proc/{self.worker}/io").read_text().splitlines()
+        return int(dict(line.split(": ") for line in lines)["syscr"])
+
     def close(self) -> None:
         """End it by force, whatever state it is in."""
         mounted = mount_at(self.mountpoint)

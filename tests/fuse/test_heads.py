@@ -60,14 +60,17 @@ def test_names_change_appear_and_go_and_the_kernel_forgets_the_old(mount: Mount)
 
 
 def test_an_unchanged_file_stays_in_the_page_cache(mount: Mount) -> None:
-    data = random.Random(1).randbytes(2 * MIB)
+    data = random.Random(1).randbytes(16 * MIB)
     agent, keeping = mount({"same": data, "other": b"1"}, budget=1)
     outside(HASH, keeping.mountpoint / "same")
     asked = agent.asked.copy()
     agent.show({"same": data, "other": b"2"})
     wait_for(keeping.mountpoint / "other", "2")
+    requests = keeping.requests
     assert outside(HASH, keeping.mountpoint / "same") == hashlib.sha256(data).hexdigest()
     assert {key: count for key, count in agent.asked.items() if key[0] == "same"} == asked
+    # Opened and closed, and the attributes of its directory; each MiB read would be one more.
+    assert keeping.requests - requests <= 5
 
 
 @pytest.mark.parametrize("origin_still_has_it", [True, False])
@@ -122,7 +125,7 @@ def test_a_head_that_changes_very_many_names_is_shown_too(mount: Mount) -> None:
     wait_for(keeping.mountpoint / "d/5", "5")
     wait_for(keeping.mountpoint / "d/new", "here")
     wait_for(keeping.mountpoint / "mark", "absent")
-    wait_until(lambda: f"changed={count + 2}" in keeping.log)
+    wait_until(lambda: f"changed={2 * count + 2}" in keeping.log)
 
 
 def test_heads_that_follow_each_other_fast_end_at_the_last(mount: Mount) -> None:
@@ -131,3 +134,41 @@ def test_heads_that_follow_each_other_fast_end_at_the_last(mount: Mount) -> None
     for number in range(200):
         agent.show({"x": b"%d" % number})
     wait_for(keeping.mountpoint / "x", "199")
+
+
+CHANGED_WHILE_OPENED = """
+try: print(open(sys.argv[1]).read())
+except OSError as error: print(errno.errorcode[error.errno])
+"""
+
+
+def test_an_open_waits_for_the_agents_word_if_the_agent_wants_that(mount: Mount) -> None:
+    agent, keeping = mount({"x": b"first"})
+    read = keeping.mountpoint / "x"
+    assert outside(CHANGED_WHILE_OPENED, read) == "first"
+    assert agent.opened_rows == []
+    agent.watching = "ask"
+    agent.show({"x": b"second"})
+    wait_for(read, "second")
+    asked = len(agent.opened_rows)
+    assert outside(CHANGED_WHILE_OPENED, read) == "second"
+    assert len(agent.opened_rows) == asked + 1
+    agent.open_error = ObjectChanged("x is another one now")
+    assert outside(CHANGED_WHILE_OPENED, read) == "ESTALE"
+    agent.watching, agent.open_error = "tell", None
+    agent.show({"x": b"third"})
+    wait_for(read, "third")
+    wait_until(lambda: outside(CHANGED_WHILE_OPENED, read) == "third" and agent.opened_rows[-1:])
+
+
+def test_a_file_that_was_found_changed_when_it_was_opened_is_opened_as_it_is_now(
+    mount: Mount,
+) -> None:
+    agent, keeping = mount({"x": b"first"})
+    read = keeping.mountpoint / "x"
+    assert outside(CHANGED_WHILE_OPENED, read) == "first"
+    agent.watching = "ask"
+    agent.show({"x": b"first", "mark": b""})
+    wait_for(keeping.mountpoint / "mark", "")
+    agent.change_at_open = {"x": b"now"}
+    assert outside(CHANGED_WHILE_OPENED, read) == "now"
