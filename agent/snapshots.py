@@ -60,7 +60,7 @@ class Snapshots:
             except StoreFull:
                 draft = memory_draft(id, len(data))
             try:
-                draft.view[:] = data
+                await asyncio.to_thread(_fill, draft.view, data)
                 held = await draft.commit()
             finally:
                 draft.abort()
@@ -119,6 +119,10 @@ class Snapshots:
     def close(self) -> None:
         """Close all."""
         self.retain(())
+
+
+def _fill(view: memoryview, data: bytes) -> None:
+    view[:] = data
 
 
 def _check(held: Held, id: str) -> None:

@@ -11,7 +11,7 @@ from meshcache.agent.api.paths import path_of
 from meshcache.agent.node import NODE
 from meshcache.block import DEFAULT_BLOCK_SIZE
 from meshcache.dataset import Dataset, Mount, Policy
-from meshcache.snapshot import Snapshot
+from meshcache.snapshot import Entry
 
 routes = web.RouteTableDef()
 
@@ -146,11 +146,11 @@ async def entries(request: web.Request) -> web.Response:
     snapshot = opened.snapshot
     row = snapshot.resolve(path_of(request))
     rows = snapshot.children(row) if snapshot.is_dir(row) else range(row, row + 1)
-    return json([_entry(snapshot, child) for child in rows])
+    # A directory may have a million.
+    return await asyncio.to_thread(lambda: json([_entry(each) for each in snapshot.entries(rows)]))
 
 
-def _entry(snapshot: Snapshot, row: int) -> dict[str, str | int]:
-    entry = snapshot.entry(row)
+def _entry(entry: Entry) -> dict[str, str | int]:
     return {
         "name": entry.name.decode("utf-8", "replace"),
         "type": "dir" if entry.is_dir else "file",
