@@ -64,6 +64,8 @@ class MountSpec(msgspec.Struct, frozen=True):
     device: int | None = None
     """A device that somebody else has mounted (`meshcache.fuse.given`); `mountpoint` then is only
     its name. The keeper takes it over, and neither mounts nor unmounts."""
+    volume: bool = False
+    """The mountpoint is a volume that a container shares with others (`check_mountpoint`)."""
     binds: dict[str, Path] = {}
     """Folder of the dataset -> the directory that shows it alone (`meshcache.fuse.binds`)."""
     allow_other: bool = True
@@ -99,7 +101,7 @@ def keep(
     place = spec.mountpoint
     if spec.device is None:
         binds.clear(spec.binds.values())
-        place = check_mountpoint(spec.mountpoint)
+        place = check_mountpoint(spec.mountpoint, volume=spec.volume)
     door = connect()
     with door, _stop_signals() as signals:
         keeper = _Keeper(spec, place, connect, signals)

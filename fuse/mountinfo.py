@@ -70,6 +70,12 @@ def mount_at(path: Path) -> Mounted | None:
     return at_place[-1] if at_place else None
 
 
+def layers_at(path: Path) -> int:
+    """How many mounts lie at `path`, one over the other."""
+    place = locate(path)
+    return sum(mounted.path == place for mounted in mounts())
+
+
 def locate(path: Path) -> Path:
     """The absolute path without links, found without asking what is mounted there.
 

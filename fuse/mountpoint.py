@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from meshcache.errors import EnvironmentUnfit, MountpointUnusable
-from meshcache.fuse.mountinfo import FS_TYPE, Mounted, locate, mount_at
+from meshcache.fuse.mountinfo import FS_TYPE, Mounted, layers_at, locate, mount_at
 from meshcache.fuse.packets import receive_now
 
 FUSERMOUNT = "fusermount3"
@@ -45,26 +45,42 @@ def is_mounted(path: Path) -> bool:
     return mounted is not None and mounted.fs_type == FS_TYPE
 
 
-def check_mountpoint(path: Path) -> Path:
+def check_mountpoint(path: Path, *, volume: bool = False) -> Path:
     """The mountpoint's place, free of links, if a dataset can be mounted there. What a dead
     server of meshcache's left there is unmounted.
+
+    Args:
+        volume: it is a container's volume that others share. There the lowest mount was bound by
+            the container's runtime and is a peer of theirs, dead or not: only what is mounted
+            over it reaches them, so it is left.
 
     Raises:
         MountpointUnusable: it is missing, no directory, not empty, or mounted already.
         EnvironmentUnfit: this machine or container cannot mount.
     """
     place = locate(path)
-    mounted = mount_at(place)
-    if mounted is not None and mounted.fs_type == FS_TYPE:
+    while (mounted := mount_at(place)) is not None and mounted.fs_type == FS_TYPE:
         if not _is_dying(place):
             raise MountpointUnusable(
                 f"{path} is mounted already ({mounted.source}): unmount it with "
                 f"`meshcache umount {path}` or choose another directory"
             )
+        if volume and layers_at(place) == 1:
+            break
         _unmount(place, _MNT_DETACH)
-    elif mounted is not None and mounted.fs_type.startswith("fuse"):
+    else:
+        _check_free(path, place, mounted)
+    _check_machine()
+    return place
+
+
+def _check_free(path: Path, place: Path, mounted: Mounted | None) -> None:
+    if mounted is not None and mounted.fs_type.startswith("fuse"):
         raise MountpointUnusable(f"{path} is mounted already ({mounted.source})")
     _check_directory(path, place)
+
+
+def _check_machine() -> None:
     if not DEVICE.exists():
         raise EnvironmentUnfit(
             f"{DEVICE} is missing: load the module (modprobe fuse) or, in a container, give it "
@@ -72,7 +88,6 @@ def check_mountpoint(path: Path) -> Path:
         )
     if shutil.which(FUSERMOUNT) is None:
         raise EnvironmentUnfit(f"{FUSERMOUNT} is missing: install the package fuse3")
-    return place
 
 
 def _check_directory(path: Path, place: Path) -> None:
@@ -104,7 +119,7 @@ def _is_dead(place: Path) -> bool:
 
     def ask() -> None:
         try:
-            place.stat()
+            os.statvfs(place)  # never answered from the kernel's cache, as stat is
             answers.append(0)
         except OSError as error:
             answers.append(error.errno or 0)

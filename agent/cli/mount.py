@@ -66,6 +66,12 @@ def mount(
             help="Show a folder of the dataset at PLACE, too; repeatable.",
         ),
     ] = None,
+    volume: Annotated[
+        bool,
+        typer.Option(
+            "--volume", help="The MOUNTPOINT is a volume that this container shares with others."
+        ),
+    ] = False,
     until_alone: Annotated[
         float | None,
         typer.Option(
@@ -144,7 +150,12 @@ def mount(
         registered = _Registration(target, name, place, patient=guest)
         stack.callback(registered.leave)
         spec = MountSpec(
-            dataset=name, mountpoint=place, device=device, binds=binds, allow_other=allow_other
+            dataset=name,
+            mountpoint=place,
+            device=device,
+            volume=volume,
+            binds=binds,
+            allow_other=allow_other,
         )
         return keep(spec, registered.connect, ready)
 

@@ -14,7 +14,7 @@ MOUNTS: Final = "/meshcache"
 SOCKETS: Final = "/run/meshcache"
 """Where a sidecar has its agent's socket, and gets a mounted device handed in."""
 
-_READS_THE_MOUNT: Final = 'grep -qs " $0 fuse" /proc/self/mountinfo && ls "$0" >/dev/null'
+_READS_THE_MOUNT: Final = 'grep -qs " $0 fuse" /proc/self/mounts && ls "$0" >/dev/null'
 """Ready is what answers: a mount that is there and hangs is not."""
 
 
@@ -85,7 +85,7 @@ class _Fuse:
 
     def arguments(self, served: Served, settings: SidecarSettings) -> list[str]:
         binds = [f"--bind={path}={MOUNTS}/{volume}" for path, volume in served.subpaths.items()]
-        return [*_mount(served), *binds, served.dataset, served.mountpoint]
+        return [*_mount(served), "--volume", *binds, served.dataset, served.mountpoint]
 
     def mounts(self, served: Served) -> list[dict[str, Any]]:
         more = {"mountPropagation": "Bidirectional"} if self.propagates else {}

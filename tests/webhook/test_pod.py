@@ -1,0 +1,142 @@
+"""An injected pod, run: real containers (runc), real FUSE, an app of an ordinary user."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshcache.agent.webhook.inject import inject
+from meshcache.agent.webhook.settings import SidecarSettings
+from tests.main.conftest import Origin, cap, mesh, origin  # noqa: F401 - fixtures
+from tests.support.agents import Agent, Mesh, environment
+from tests.support.wait import wait_until
+from tests.webhook.reviews import review
+
+pytestmark = [
+    pytest.mark.fuse,
+    pytest.mark.skipif(shutil.which("runc") is None, reason="no runc: .ci/setup installs it"),
+]
+
+DATA = os.urandom(3 << 20)
+WHOLE = hashlib.sha256(DATA).hexdigest()
+
+
+class Pod:
+    """A pod under way."""
+
+    def __init__(self, folder: Path, pod: dict[str, Any]) -> None:
+        self.folder = folder
+        folder.mkdir()
+        (folder / "pod.json").write_text(json.dumps(pod))
+        program = [sys.executable, "-m", "meshcache.agent.cli"]
+        (folder / "entrypoint.json").write_text(json.dumps(program))
+        runner = [sys.executable, "-m", "tests.webhook.pod_runner", str(folder)]
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", *runner],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    def logs(self) -> str:
+        parts = ((path.name, path.read_text()) for path in self.folder.glob("*.log"))
+        return "\n".join(f"--- {name}\n{text[-3000:]}" for name, text in parts)
+
+    def wait(self) -> int:
+        out, err = self.process.communicate(timeout=100)
+        assert self.process.returncode is not None
+        if self.process.returncode:
+            print(out, err, self.logs())
+        return self.process.returncode
+
+    def end(self) -> dict[str, Any]:
+        ended: dict[str, Any] = json.loads((self.folder / "end.json").read_text())
+        return ended
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def node(mesh: Mesh, origin: Origin) -> Agent:  # noqa: F811
+    origin.put("file", DATA)
+    (one,) = mesh.start("node")
+    origin.create(one, "models")
+    return one
+
+
+def job(node: Agent, script: str) -> dict[str, Any]:
+    """The pod of a Job, as an API server sent it, injected; the app runs a script as user 1000."""
+    pod = review("job-single")["request"]["object"]
+    app = pod["spec"]["containers"][0]
+    app |= {"command": ["/bin/sh", "-c", script], "args": [], "env": []}
+    app["securityContext"] = {"runAsUser": 1000, "runAsGroup": 1000}
+    key = node.run("keys", "guest", "models").stdout.strip()
+    settings = SidecarSettings.model_validate(
+        {
+            "join": [node.gossip],
+            "cache-size": "64MiB",
+            "env": {"MESHCACHE_LISTEN": "127.0.0.1:0", "MESHCACHE_GOSSIP": "127.0.0.1:0"},
+        }
+    )
+    return inject(
+        pod, settings, is_dataset=lambda name: name == "models", key_for=lambda _: key
+    ).pod
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "pod"
+
+
+def test_a_job_reads_its_data_and_completes_and_nothing_is_left(node: Agent, folder: Path) -> None:
+    pod = Pod(folder, job(node, "id -u; sha256sum /data/file"))
+    try:
+        assert pod.wait() == 0
+    finally:
+        pod.close()
+    app = pod_name(folder)
+    assert pod.log(app).split()[:2] == ["1000", WHOLE]
+    ended = pod.end()
+    assert ended["sidecars"]["meshcache-fuse-0"]["code"] == 0
+    assert ended["mounts"] == []
+
+
+def test_an_app_reads_on_after_its_sidecar_was_killed(node: Agent, folder: Path) -> None:
+    script = """
+        sha256sum /data/file; echo first
+        while sha256sum /data/file >/dev/null 2>&1; do sleep 0.05; done
+        echo broken
+        until sha256sum /data/file 2>/dev/null; do sleep 0.1; done
+    """
+    pod = Pod(folder, job(node, script))
+    app = pod_name(folder)
+    try:
+        wait_until(lambda: "first" in pod.log(app) or pod.process.poll() is not None, within=60)
+        (folder / "kill-meshcache-fuse-0").touch()
+        assert pod.wait() == 0
+    finally:
+        pod.close()
+    lines = pod.log(app).split("\n")
+    assert lines[0].split()[0] == WHOLE
+    assert "broken" in lines
+    assert lines[lines.index("broken") + 1].split()[0] == WHOLE
+
+
+def pod_name(folder: Path) -> str:
+    name: str = json.loads((folder / "pod.json").read_text())["spec"]["containers"][0]["name"]
+    return name
