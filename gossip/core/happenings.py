@@ -17,8 +17,6 @@ from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.spread import Spread
 
 REMEMBER = 60.0
-HEARD = 300.0
-"""An event that comes again within so many seconds is known."""
 MOST = 10_000
 QUESTIONS = 100
 """Queries a second that a member answers."""
@@ -34,8 +32,6 @@ class Happenings:
     spread: Spread
     _number: int = 0
     _questions: Bucket = field(default_factory=lambda: Bucket(rate=QUESTIONS, burst=2 * QUESTIONS))
-    _heard: dict[Question, float] = field(default_factory=dict)
-    """What came when, in order of coming."""
     _ways_back: dict[Question, tuple[int, float]] = field(default_factory=dict)
     """Question -> (number of the link on which it came, until when it is remembered)."""
 
@@ -48,8 +44,8 @@ class Happenings:
         return self._number
 
     def hear(self, word: wire.Happened, link: Link) -> bool:
-        """An event or a query came; the first time it is passed on."""
-        if word.origin == self.context.uid or not self._is_first((word.origin, word.number)):
+        """An event or a query came (for the first time: `spread` knows it again)."""
+        if word.origin == self.context.uid:
             return False
         origin = word.origin.hex()
         if not word.query:
@@ -65,18 +61,6 @@ class Happenings:
             if word.acks:
                 self.answer(word.origin, word.number, None)
             self.context.emit(QueryAsked(origin, word.number, word.name, word.payload))
-        return True
-
-    def _is_first(self, question: Question) -> bool:
-        now = self.context.now
-        while self._heard:
-            oldest = next(iter(self._heard))
-            if len(self._heard) < MOST and self._heard[oldest] > now - HEARD:
-                break
-            del self._heard[oldest]
-        if question in self._heard:
-            return False
-        self._heard[question] = now
         return True
 
     def _forget(self) -> None:

@@ -83,7 +83,6 @@ class Node:
             self.spread,
             self.members.take_row,
             self._take_entry,
-            self.spread.remind,
         )
         self.happenings = Happenings(self.context, self.links, self.spread)
         self.host = Host(self.context, self.links)

@@ -4,7 +4,7 @@ from meshcache.gossip import wire
 from meshcache.gossip.core.verdicts import REFUSED
 
 Key = tuple[object, ...]
-PAST = 120.0
+PAST = 270.0
 """For so long the name of a user's event is known after its bytes are dropped, lest a member that
 got it late gives it to everybody once more."""
 MOST_PAST = 10_000

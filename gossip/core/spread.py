@@ -30,8 +30,6 @@ from meshcache.gossip.errors import FrameInvalid
 
 NAMED = 4096
 """Rumours that one link may have named and not brought."""
-REMIND = 15.0
-"""Events of so many seconds are named to those with whom tables are compared."""
 _FLOODED = frozenset({"end", "refused"})
 
 
@@ -250,18 +248,6 @@ class Spread:
                 for start in range(0, len(names), 2048):
                     self.links.send(link, wire.Ihave(names[start : start + 2048]))
         self._lazy_queue.clear()
-
-    def remind(self, link: Link) -> None:
-        """Name the events of the last seconds to a peer: it may have missed one."""
-        oldest = self.context.now - REMIND
-        names: list[bytes] = []
-        for name, (_, came, key) in reversed(self._known.items()):
-            if came < oldest or len(names) == 2048:
-                break
-            if key[1] == "event":
-                names.append(name)
-        if names:
-            self.links.send(link, wire.Ihave(names))
 
     def flush(self) -> None:
         """Send what waits for eager links, in frames of bounded size."""

@@ -30,8 +30,6 @@ class Sync:
     spread: Spread
     take_row: Callable[[wire.Row], None]
     take_entry: Callable[[wire.MapEntry], object]
-    remind: Callable[[Link], None]
-    """Names the last events to a peer: they are in no table that could be compared."""
     _turn: list[bytes] = field(default_factory=list)
 
     def round(self) -> Link | None:
@@ -61,7 +59,6 @@ class Sync:
                 self.spread.events.total,
             ),
         )
-        self.remind(link)
 
     def on_digest(self, link: Link, message: wire.Digest) -> None:
         """A peer begins to compare."""
