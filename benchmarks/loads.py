@@ -4,7 +4,8 @@ Three agents on one machine, each with a store of its own, and SeaweedFS:
 
 - a *large file* through a proxy that caps the origin's rate: what part of the cap a load takes;
 - *small files* without a cap, beside the same tree downloaded to the same disk by 16 parallel
-  connections of ``curl`` (without signatures) and by ``juicefs sync`` with 16 threads.
+  connections of ``curl`` (without signatures), by ``juicefs sync`` with 16 threads, and copied by
+  16 ``cp`` at a time from the origin's own mount.
 
 The contenders take turns within one run, with new stores each time. A load's time is the one of
 its record: from its start to the moment when the last member has written its last block.
@@ -31,6 +32,7 @@ from benchmarks.juicefs import JUICEFS
 from benchmarks.mesh import Mesh, Node, run
 from benchmarks.warm import write
 from meshcache.errors import EnvironmentUnfit, MeshcacheError
+from meshcache.fuse.mountinfo import mount_at
 from meshcache.units import KIB, MIB, format_size, parse_size
 from tests.support.seaweed import Seaweed
 
@@ -102,6 +104,32 @@ class Bench:
         command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(PARALLEL)]
         return await _timed(into, *command, "--create-dirs", "--config", str(config))
 
+    async def copy(self) -> float:
+        """Seconds of 16 ``cp`` at a time of the same tree from the origin's own mount, made anew
+        (``weed mount``, nothing cached)."""
+        mountpoint = self._folder / "origin"
+        mountpoint.mkdir(exist_ok=True)
+        weed = Path(sys.executable).with_name("weed")
+        with (self._folder / "weed-mount.log").open("ab") as log:
+            mount = await asyncio.create_subprocess_exec(
+                *(str(weed), "mount", f"-filer={self._server.filer}", f"-dir={mountpoint}"),
+                *(f"-filer.path=/buckets/{SMALL}", "-readOnly", "-dirAutoCreate=false"),
+                *(f"-cacheDir={self._folder / 'weed-cache'}", "-cacheCapacityMB=0"),
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            async with asyncio.timeout(30):
+                while mount_at(mountpoint) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            copies = f"cd {mountpoint} && find . -type f -print0 | xargs -0 -P{PARALLEL} -n25 cp"
+            return await _timed(
+                self._folder / "copy", "sh", "-c", f"{copies} --parents -t {self._folder}/copy"
+            )
+        finally:
+            mount.terminate()
+            await mount.wait()
+
     async def juicefs(self) -> float:
         """Seconds of ``juicefs sync`` for all small files."""
         into = self._folder / "sync"
@@ -135,6 +163,7 @@ class Bench:
         contenders: dict[str, Callable[[], Awaitable[float]]] = {
             "curl, 16 connections": lambda: self.curl(files),
             "juicefs sync, 16 threads": self.juicefs,
+            "16 cp from weed mount": self.copy,
             "meshcache load, 3 agents": self._small_load,
         }
         samples: dict[str, list[float]] = {name: [] for name in contenders}

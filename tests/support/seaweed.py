@@ -62,6 +62,12 @@ class Seaweed:
         """``http://127.0.0.1:PORT`` of the S3 API; known once started."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def filer(self) -> str:
+        """``host:port.grpc_port`` of the filer, as ``weed mount`` takes it; known once started."""
+        place = _PORTS.index("filer")
+        return f"127.0.0.1:{self._ports[place]}.{self._ports[place + len(_PORTS)]}"
+
     def start(self) -> None:
         """Start, and wait until it answers.
 
