@@ -1,5 +1,7 @@
 """Following the mesh: what this node does when members, datasets or heads change."""
 
+import asyncio
+
 import structlog
 
 from meshcache.agent.catalog import DATASETS, HEADS, Schedule, turn_key
@@ -9,6 +11,7 @@ from meshcache.agent.snapshots import snapshot_block
 from meshcache.dataset import Dataset
 from meshcache.errors import MeshcacheError
 from meshcache.gossip import Event, MapChanged
+from meshcache.origin.open import warm_up
 from meshcache.tasks import TaskSet
 
 log = structlog.get_logger()
@@ -54,6 +57,8 @@ class Follower:
         await self._admit()
         head = node.catalog.head(name) if name in node.catalog.names() else None
         if head is not None:
+            if node.config.role == "cache":
+                await asyncio.to_thread(warm_up, node.catalog.get(name).mounts)
             keeps = self._keeps(head.snapshot, head.snapshot_size)
             if keeps or node.mounts.shows(name):
                 await node.catalog.warm(name)

@@ -1,6 +1,6 @@
 """From a mount's URL to the origin that reads it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from meshcache.dataset import Mount
@@ -64,6 +64,14 @@ def open_origin(
     # Not quoted as a whole: it may hold a password.
     known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
     raise InvalidInput(f"an origin's URL begins with {known} or dataset://")
+
+
+def warm_up(mounts: Iterable[Mount]) -> None:
+    """Do what the first use of such origins takes, before anybody waits for it. Nothing is
+    connected, read or resolved. Slow: for a thread."""
+    schemes = {mount.url.partition(":")[0].lower() for mount in mounts}
+    if schemes & s3_place.FLAVOURS.keys():
+        s3_client.warm_up()
 
 
 def check_mount(

@@ -7,6 +7,7 @@ not before somebody reads; its loggers are cut off, for at debug level they tell
 import asyncio
 import contextlib
 import functools
+import importlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -156,6 +157,13 @@ class S3Clients:
             raise failure(self._place.shown, error) from error
         _parse_pages(client)
         return Lease(client, secrets)
+
+
+def warm_up() -> None:
+    """Import what S3 takes, and read its description: a second, once. For a thread."""
+    importlib.import_module("aiobotocore.config")
+    importlib.import_module("aiobotocore.session")
+    _loader()
 
 
 def _prepare(place: Place) -> tuple[Any, Any]:
