@@ -12,6 +12,7 @@ from meshcache.agent.loads.outlook import GONE_AFTER, Outlook
 from meshcache.agent.loads.phase import Present, Run, verdict
 from meshcache.agent.loads.reaper import Reaper
 from meshcache.agent.loads.record import End, Load, Progress, Report
+from meshcache.agent.loads.reporting import Reporting
 from meshcache.agent.loads.schedule import next_due
 from meshcache.agent.loads.worker import Aim, Worker
 from meshcache.agent.mesh import MeshView
@@ -69,8 +70,7 @@ class Following:
         """Load's uid -> members that share its rate."""
         self._done: dict[str, Progress] = {}
         """Load's uid -> this member's last word on a run that is over."""
-        self._reported = 0.0
-        self._reported_ended = 0
+        self._reporting = Reporting(lambda progress: book.write(mesh.me, Report(member, progress)))
 
     @property
     def running(self) -> int:
@@ -83,9 +83,7 @@ class Following:
 
     def reports(self) -> dict[str, Report]:
         """What the members say, by store id; this one as it is now."""
-        own = [running.worker.progress for running in self._running.values()]
-        own += [done for uid, done in self._done.items() if uid not in self._running]
-        return self._book.reports() | {self._mesh.me: Report(self._member, tuple(own))}
+        return self._book.reports() | {self._mesh.me: Report(self._member, tuple(self._own()))}
 
     async def follow(self) -> None:
         """Work on this member's shares until cancelled, or until the member leaves."""
@@ -179,16 +177,12 @@ class Following:
         """Write this member's progress, if it is time; when to do so again."""
         there = {load.uid for load in loads.values()}
         self._done = {uid: done for uid, done in self._done.items() if uid in there}
-        working = [running.worker.progress for running in self._running.values()]
-        every = min(5.0, max(1.0, len(self._mesh.by_store) / 20))
-        ended = sum(1 for one in working if one.ended) + len(self._done)
-        due = self._reported + every
-        if (working or self._done) and (now >= due or ended != self._reported_ended):
-            done = [one for uid, one in self._done.items() if uid not in self._running]
-            self._book.write(self._mesh.me, Report(self._member, (*done, *working)))
-            self._reported, self._reported_ended = now, ended
-            due = now + every
-        return due if any(not one.ended for one in working) else now + IDLE
+        return self._reporting.report(self._own(), len(self._mesh.by_store), now)
+
+    def _own(self) -> list[Progress]:
+        """This member's progress, of what is under way last."""
+        done = [one for uid, one in self._done.items() if uid not in self._running]
+        return done + [running.worker.progress for running in self._running.values()]
 
 
 def _sharing(load: Load, run: Run, reports: Mapping[str, Report], present: Present) -> int:
