@@ -13,7 +13,6 @@ import msgspec
 from blake3 import blake3
 
 from meshcache.errors import InvalidInput
-from meshcache.gossip.keys import public_of
 
 _CONTEXT = "meshcache 2026 guest"
 _TEXT = re.compile(r"mcg1\.([a-z0-9.-]{1,63})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})")
@@ -40,6 +39,9 @@ def secret_for(mesh_key: bytes, dataset: str) -> bytes:
 
 def guest_key(mesh_key: bytes, dataset: str) -> GuestKey:
     """The key for guests of `dataset`."""
+    # Here, for what gossip imports is not for every command that proves a request.
+    from meshcache.gossip.keys import public_of
+
     return GuestKey(dataset, secret_for(mesh_key, dataset), public_of(mesh_key))
 
 
