@@ -31,7 +31,13 @@ from meshcache.agent.auth import ANSWER_HEADER, Proof, bearer, nonce_of
 from meshcache.agent.catalog import base_name
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
-from meshcache.errors import AgentUnreachable, MeshcacheError, NotAllowed, NotFound
+from meshcache.errors import (
+    AgentUnreachable,
+    InvalidInput,
+    MeshcacheError,
+    NotAllowed,
+    NotFound,
+)
 from meshcache.gossip import NotRunning
 
 log = structlog.get_logger()
@@ -95,6 +101,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error_answer(error)
     except web.HTTPNotFound:
         return _error_answer(NotFound(f"no route {request.path}"))
+    except web.HTTPRequestEntityTooLarge:
+        return _error_answer(
+            InvalidInput("what is asked for is too long for TCP: ask an agent by its own socket")
+        )
     except web.HTTPException as error:
         if error.status < 400:
             raise

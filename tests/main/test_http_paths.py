@@ -1,6 +1,8 @@
 """The path of a request leads to what a snapshot lists, and nowhere else, however it is spelled."""
 
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -126,3 +128,12 @@ def test_a_token_of_one_dataset_opens_no_other(site: Site) -> None:
     ):
         status, body = ask(site, target, by_token=True)
         assert (status, "hunter2" in body) in ((401, False), (403, False))
+
+
+def test_a_body_that_is_too_long_for_tcp_is_told_so(site: Site) -> None:
+    url = f"http://{site.agent.http}/v1/loads"
+    request = urllib.request.Request(url, data=b"x" * (2 << 20), method="POST")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)
+    with caught.value as answer:
+        assert "ask an agent by its own socket" in answer.read().decode()
