@@ -50,9 +50,9 @@ class Files:
     def __init__(self, folder: Path, origin: Origin) -> None:
         folder.mkdir()
         self.folder = folder
-        for path in EXAMPLES.glob("*.yaml"):
-            text = path.read_text().replace("http://minio:9000", origin.cap.url)
-            self.write(path.name, text.replace("s3://training", f"s3://{origin.bucket}"))
+        for name in ("dataset.yaml", "fluid.yaml"):
+            text = (EXAMPLES / name).read_text().replace("http://minio:9000", origin.cap.url)
+            self.write(name, text.replace("s3://training", f"s3://{origin.bucket}"))
 
     def write(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text)

@@ -344,8 +344,8 @@ def test_an_unknown_field_of_the_short_form_is_named() -> None:
 def test_the_examples_are_taken_without_errors() -> None:
     made = plan(
         document
-        for path in sorted(EXAMPLES.glob("*.yaml"))
-        for document in documents(path.name, path.read_text())
+        for name in ("dataset.yaml", "fluid.yaml")
+        for document in documents(name, (EXAMPLES / name).read_text())
     )
     assert made.errors == []
     assert {each.name for each in made.datasets} >= {"imagenet", "imagenet-short"}
