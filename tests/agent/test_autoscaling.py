@@ -12,7 +12,7 @@ import meshcache
 from meshcache.agent.metrics import FAMILIES
 
 assert meshcache.__file__ is not None
-EXAMPLES = Path(meshcache.__file__).parents[1] / "examples"
+EXAMPLES = Path(meshcache.__file__).parents[1] / "examples" / "autoscaling"
 RULES, HPA = EXAMPLES / "prometheus-adapter-rules.yaml", EXAMPLES / "hpa.yaml"
 
 pytestmark = pytest.mark.skipif(
