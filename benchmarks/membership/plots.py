@@ -48,11 +48,13 @@ def draw(parts: Sequence[Part], folder: Path) -> list[Path]:
 def _draw(plot: Plot, parts: Sequence[Part], file: Path) -> Path:
     canvas = Canvas(figsize=(7, 4), layout="constrained")
     axes = canvas.subplots()
-    subjects = list(dict.fromkeys(part.subject for part in parts))
+    present = {part.subject for part in parts}
     sizes = sorted({part.members for part in parts})
     shown: set[int] = set()
-    for place, subject in enumerate(subjects):
-        shift = 1.04 ** (place - (len(subjects) - 1) / 2)
+    for place, subject in enumerate(COLOURS):
+        if subject not in present:
+            continue
+        shift = 1.04 ** (place - (len(COLOURS) - 1) / 2)
         style: dict[str, Any] = {"color": COLOURS[subject]}
         medians = {}
         for size in sizes:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from benchmarks.membership.parts import Part
+from benchmarks.membership.subjects import SUBJECTS
 
 
 class Figure(NamedTuple):
@@ -15,40 +16,47 @@ class Figure(NamedTuple):
     text: str
     unit: float = 1.0
     """Numbers are shown in this many of what was measured."""
+    goal: str = ""
+    """Of ours."""
 
 
 FIGURES = (
-    Figure("starts", "all", "N start at once: all know all, s"),
+    Figure("starts", "all", "N start at once: all know all, s", goal="G11: 3 at 100"),
     Figure("starts", "after_last", "the same, after the last start, s"),
     Figure("starts", "bytes", "bytes each sends for it, kB", 1000),
     Figure("kills", "join", "one starts: known to all, s"),
     Figure("kills", "first", "SIGKILL: failed at the first, s"),
-    Figure("kills", "all", "SIGKILL: failed at all, s"),
-    Figure("silences", "suspect", "SIGSTOP: suspect at all, s"),
-    Figure("silences", "all", "SIGSTOP: failed at all, s"),
-    Figure("events", "all", "event: at all, s"),
+    Figure("kills", "all", "SIGKILL: failed at all, s", goal="G1: 1.0"),
+    Figure("silences", "suspect", "SIGSTOP: suspect at all, s", goal="G2: 2.5"),
+    Figure("silences", "all", "SIGSTOP: failed at all, s", goal="G3: 7.7, at most 9"),
+    Figure("events", "all", "event: at all, s", goal="G7: 0.1"),
     Figure("leaves", "all", "graceful leave: known to all, s"),
     Figure("leaves", "as_failed", "... taken for a failure by, members"),
-    Figure("idle", "bytes", "idle: sent per member, B/s"),
+    Figure("idle", "bytes", "idle: sent per member, B/s", goal="G9: 1100"),
     Figure("idle", "packets", "idle: sent per member, packets/s"),
-    Figure("idle", "cpu", "idle: CPU per member, % of a core"),
+    Figure("idle", "cpu", "idle: CPU per member, % of a core", goal="G10: 0.5 at 100"),
     Figure("idle", "rss", "RSS per member, MiB"),
     Figure("idle", "pss", "PSS per member, MiB"),
-    Figure("stalls", "of_stalled", "a fifth stalls 5 s, x5: failures of the stalled"),
-    Figure("stalls", "of_others", "... of the others"),
-    Figure("starvation", "false", "a third starves for CPU: failures of the others"),
+    Figure("stalls", "of_stalled", "a fifth stalls 5 s, x5: failures of the stalled", goal="G5: 0"),
+    Figure("stalls", "of_others", "... of the others", goal="G5: 0"),
+    Figure(
+        "starvation",
+        "false",
+        "a third starves for CPU: failures of the others",
+        goal="G6: serf's / 10",
+    ),
     Figure("starvation", "false_at_healthy", "... declared by the others"),
     Figure("starvation", "of_starving", "... of the starving"),
     Figure("halves", "suspect", "half/half cut: the far half suspect, s"),
     Figure("halves", "failed", "half/half cut: the far half failed, s"),
     Figure("halves", "failed_far", "... the near half, at the far one, s"),
     Figure("halves", "inside", "... failures declared inside a half"),
-    Figure("halves", "healed", "half/half healed: all back, s"),
+    Figure("halves", "healed", "half/half healed: all back, s", goal="G13: 5"),
     Figure("one", "suspect", "one cut off: suspect at the others, s"),
     Figure("one", "failed", "one cut off: failed at the others, s"),
     Figure("one", "failed_far", "... all others failed at the one, s"),
     Figure("one", "inside", "... failures declared among the others"),
-    Figure("one", "healed", "one healed: all back, s"),
+    Figure("one", "healed", "one healed: all back, s", goal="G13: 5"),
 )
 
 
@@ -79,10 +87,11 @@ def values(parts: Iterable[Part], figure: Figure) -> list[float | None]:
 
 def table(parts: Sequence[Part]) -> str:
     """Markdown: a line for each figure and size, a column for each subject."""
-    subjects = list(dict.fromkeys(part.subject for part in parts))
+    present = {part.subject for part in parts}
+    subjects = [subject for subject in SUBJECTS if subject in present]
     lines = [
-        f"| | N | {' | '.join(subjects)} |",
-        f"|{'---|' * (2 + len(subjects))}",
+        f"| goal | | N | {' | '.join(subjects)} |",
+        f"|{'---|' * (3 + len(subjects))}",
     ]
     for figure in FIGURES:
         for members in sorted({part.members for part in parts}):
@@ -91,7 +100,7 @@ def table(parts: Sequence[Part]) -> str:
                 for subject in subjects
             ]
             if set(cells) != {"-"}:
-                lines.append(f"| {figure.text} | {members} | {' | '.join(cells)} |")
+                lines.append(f"| {figure.goal} | {figure.text} | {members} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -38,7 +38,7 @@ def test_three_of_ours_are_measured_and_shown(
     (kill,) = part.samples["kills"]
     assert kill["all"] is not None
     shown = capsys.readouterr().out
-    assert f"| SIGKILL: failed at all, s | 3 | {report.short(kill['all'])} |" in shown
+    assert f"| G1: 1.0 | SIGKILL: failed at all, s | 3 | {report.short(kill['all'])} |" in shown
 
 
 def test_a_figure_is_shown_with_what_never_happened() -> None:

@@ -32,8 +32,8 @@ def _cut(mesh: Mesh, samples: int, alone: int) -> list[Row]:
 
 
 def _once(mesh: Mesh) -> Row:
-    """Seconds from the cut until all on the near side suspect, then fail, all on the far side, and
-    the other way round; failures declared inside a side; seconds from the heal until all who were
+    """Seconds from the cut until all on the near side have suspected (or failed), then failed, all
+    on the far side, and the other way round; failures declared inside a side; seconds from the heal until all who were
     given up are back."""
     near, far = (
         [member for member in mesh.members.values() if member.side == side] for side in SIDES
@@ -45,9 +45,9 @@ def _once(mesh: Mesh) -> Row:
     sides = {member.name: member.side for member in mesh.members.values()}
     across = {pair for pair in failed if sides[pair[0]] != sides[pair[1]]}
     row: Row = {
-        "suspect": _last(mesh, "suspect", cut, near, far),
-        "failed": _last(mesh, "failed", cut, near, far),
-        "failed_far": _last(mesh, "failed", cut, far, near),
+        "suspect": _last(mesh, ("suspect", "failed"), cut, near, far),
+        "failed": _last(mesh, ("failed",), cut, near, far),
+        "failed_far": _last(mesh, ("failed",), cut, far, near),
         "inside": len(failed) - sum(pair in across for pair in failed),
     }
     healed = mesh.now()
@@ -66,13 +66,17 @@ def _once(mesh: Mesh) -> Row:
 
 
 def _last(
-    mesh: Mesh, word: str, since: float, observers: Sequence[Member], subjects: Sequence[Member]
+    mesh: Mesh,
+    words: Sequence[str],
+    since: float,
+    observers: Sequence[Member],
+    subjects: Sequence[Member],
 ) -> float | None:
-    """Seconds until the last of them said it of the last."""
+    """Seconds until the last of them said one of the words of the last."""
     names = {member.name for member in observers}
     latest = 0.0
     for member in subjects:
-        last = mesh.times(word, member.name, since, names).all
+        last = mesh.times(words, member.name, since, names).all
         if last is None:
             return None
         latest = max(latest, last)
