@@ -33,8 +33,8 @@ def _cut(mesh: Mesh, samples: int, alone: int) -> list[Row]:
 
 def _once(mesh: Mesh) -> Row:
     """Seconds from the cut until all on the near side have suspected (or failed), then failed, all
-    on the far side, and the other way round; failures declared inside a side; seconds from the heal until all who were
-    given up are back."""
+    on the far side, and the other way round; failures declared inside a side; seconds from the
+    heal until all who were given up are back."""
     near, far = (
         [member for member in mesh.members.values() if member.side == side] for side in SIDES
     )
