@@ -104,7 +104,7 @@ class Watch:
             if self._witnessed:
                 self._witnessed.pop(uid, None)
             return
-        subject.heard = max(subject.heard, self.context.now)
+        subject.heard = self.context.now  # a newcomer's grace ends with its first frame
         subject.refused = subject.hung_up = 0
         if subject.missing:
             subject.missing = False

@@ -82,6 +82,16 @@ def test_a_silent_host_is_suspect_within_2_5_s_and_failed_after_the_hold(size: i
     assert network.run_until(all_see(rest, victim, State.FAILED), began + 10.0)
 
 
+@pytest.mark.parametrize("age", [0.7, 1.0, 1.5])
+def test_a_newcomer_that_falls_silent_is_suspect_within_2_5_s(age: float) -> None:
+    network, processes = mesh(10)
+    late = network.start("late", seeds=["n0:1"])
+    network.run(age)
+    began = network.now
+    network.stall(late)
+    assert network.run_until(all_see(processes, late, State.SUSPECT), began + 2.5)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_stall_of_five_seconds_moves_nothing(size: int) -> None:
     network, processes = mesh(size)
