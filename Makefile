@@ -5,13 +5,14 @@ RATE ?= 18.5MiB
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel bench-warm bench-load bench-idle bench-files bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel image bench-warm bench-load bench-idle bench-files bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
 	@echo "make test                                 the tests"
 	@echo "make test-slow                            the tests that take longer"
 	@echo "make check                                tests, lint, types, layers, built wheel"
+	@echo "make image                                build the container image, and look into it"
 	@echo "make bench-warm                           warm reads through FUSE beside JuiceFS"
 	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
 	@echo "make bench-files                          many files: listing, mounting, names, memory"
@@ -45,6 +46,9 @@ layers: .venv/ready
 
 wheel: .venv/ready
 	.ci/wheel
+
+image: .venv/ready
+	.ci/image
 
 bench-warm: .venv/ready
 	$(PYTHON) -m benchmarks.warm
