@@ -269,6 +269,14 @@ class AgentConfig(BaseSettings):
         unit="FOLDER",
         shown="none: no pvc:// origins",
     )
+    apply: FilePath | None = _field(
+        None,
+        "A folder of documents that this agent applies as `meshcache apply -f` would, at its start "
+        "and whenever they change. Members take turns, so all may have the same folder. What is no "
+        "longer declared is not deleted; a guest applies nothing.",
+        unit="FOLDER",
+        shown="none",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _field(
         "info",
         "The least urgent log lines to write, to stderr: for people on a terminal, else JSON.",

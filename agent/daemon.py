@@ -11,7 +11,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -19,11 +19,14 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from meshcache.agent import applying
 from meshcache.agent.address import HostPort
 from meshcache.agent.api import build_app
 from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import Catalog, Entries, Freshness, Listing, Refreshes
+from meshcache.agent.client import AgentClient
 from meshcache.agent.config import AgentConfig
+from meshcache.agent.declared import TURNS, Declared
 from meshcache.agent.follower import Follower
 from meshcache.agent.held.holdings import Holdings
 from meshcache.agent.held.summary import HELD
@@ -38,6 +41,7 @@ from meshcache.agent.origins import Origins
 from meshcache.agent.peers import PeerClient
 from meshcache.agent.records import Records
 from meshcache.agent.snapshots import SnapshotOrigin, Snapshots
+from meshcache.agent.specs import Plan
 from meshcache.budget import Budget, memory_limit
 from meshcache.errors import EnvironmentUnfit
 from meshcache.origin import Origin
@@ -245,7 +249,22 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     holdings.start()
     # Not before: a member that knows nobody yet would take all of a load for its own share.
     tasks.start(node.loads.follow(), name="follow loads")
+    if config.apply is not None and config.role != "guest":
+        declared = Declared(config.apply, lambda: mesh.rank(b"apply", TURNS), _applier(config))
+        following = declared.follow(lambda: bool(mesh.living()), joins=bool(config.join))
+        tasks.start(following, name="apply what is declared")
     return node
+
+
+def _applier(config: AgentConfig) -> Callable[[Plan], AsyncIterator[applying.Outcome]]:
+    """Applies as the command does, by this agent's own socket."""
+
+    async def apply(plan: Plan) -> AsyncIterator[applying.Outcome]:
+        async with AgentClient(socket=config.socket) as client:
+            async for outcome in applying.apply(client, plan):
+                yield outcome
+
+    return apply
 
 
 class _Parts:

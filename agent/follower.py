@@ -86,8 +86,7 @@ class Follower:
         return used
 
     def _rank(self, dataset: Dataset) -> int | None:
-        ranked = self._node.mesh.ranked(turn_key(dataset), TURNS)
-        return ranked.index(self._node.mesh.me) if self._node.mesh.me in ranked else None
+        return self._node.mesh.rank(turn_key(dataset), TURNS)
 
     def _start_refresh(self, name: str) -> None:
         self._tasks.start(self._refresh(name), name=f"refresh {name}")

@@ -197,6 +197,11 @@ class MeshView:
         """The first `count` living members by rank for a key."""
         return self._living_of(self._placement, key, count)
 
+    def rank(self, key: bytes, count: int) -> int | None:
+        """This member's rank for a key, from 0; None if it is not of the first `count`."""
+        ranked = self.ranked(key, count)
+        return ranked.index(self._me) if self._me in ranked else None
+
     def _living_of(self, placement: Placement, key: bytes, count: int) -> list[str]:
         suspects = sum(peer.state != "alive" for peer in self._by_store.values())
         ranked = placement.rank_key(key, count + suspects)

@@ -12,12 +12,11 @@ from meshcache.errors import DatasetNotFound, InvalidInput, MeshcacheError, NotF
 
 if TYPE_CHECKING:
     from meshcache.agent.client import AgentClient
-    from meshcache.agent.loads.spec import NewLoad
     from meshcache.agent.specs import Plan
     from meshcache.dataset import Dataset
 
-DATASET = "dataset.data.fluid.io"
-LOAD = "dataload.data.fluid.io"
+TITLES = {"dataset": "dataset.data.fluid.io", "load": "dataload.data.fluid.io"}
+"""Kind -> how kubectl would call it."""
 
 FilesOption = Annotated[
     list[str] | None,
@@ -110,53 +109,12 @@ def _in_order(plan: "Plan") -> "list[Dataset]":
 
 
 async def _apply(client: "AgentClient", plan: "Plan", dry_run: bool) -> int:
-    wishes = [dataset.wish() for dataset in plan.datasets]
-    results = await client.apply(wishes, dry_run=dry_run) if wishes else []
+    from meshcache.agent.applying import apply
+
     failed = False
-    for result in results:
-        failed |= not _tell(DATASET, result["name"], result["result"], result["message"], dry_run)
-    broken = {result["name"] for result in results if result["result"] == "failed"}
-    given = {dataset.name for dataset in plan.datasets}
-    for load in plan.loads:
-        if load.dataset in broken:
-            failed |= not _tell(LOAD, load.name, "failed", "its dataset is not there", dry_run)
-            continue
-        try:
-            if dry_run and load.dataset not in given:
-                await client.dataset(load.dataset)
-            _tell(LOAD, *await _apply_load(client, load, dry_run), "", dry_run)
-        except MeshcacheError as error:
-            failed |= not _tell(LOAD, load.name, "failed", str(error), dry_run)
+    async for kind, name, result, message in apply(client, plan, dry_run=dry_run):
+        failed |= not _tell(TITLES[kind], name, result, message, dry_run)
     return exits.FAILED if failed else exits.OK
-
-
-async def _apply_load(client: "AgentClient", load: "NewLoad", dry_run: bool) -> tuple[str, str]:
-    """The load's name, and what was done about it."""
-    import msgspec
-
-    from meshcache.agent.loads.wish import canonical
-
-    wish = canonical(load)
-    before = await _before(client, load.name)
-    if wish == before:
-        return load.name, "unchanged"
-    if dry_run:
-        return load.name or f"{load.dataset}-...", "configured" if before else "created"
-    if before is not None:
-        await client.delete_load(load.name)
-    started = await client.start_load(msgspec.structs.asdict(wish))
-    return started["name"], "configured" if before else "created"
-
-
-async def _before(client: "AgentClient", name: str) -> "NewLoad | None":
-    import msgspec
-
-    from meshcache.agent.loads.spec import NewLoad
-
-    try:
-        return msgspec.convert(await client.load_spec(name), NewLoad) if name else None
-    except NotFound:
-        return None
 
 
 def _tell(kind: str, name: str, result: str, message: str, dry_run: bool) -> bool:
@@ -173,7 +131,7 @@ async def _delete(
 ) -> int:
     failed = False
     for kind, name in wanted:
-        title = DATASET if kind == "dataset" else LOAD
+        title = TITLES[kind]
         work: Any = client.delete_dataset if kind == "dataset" else client.delete_load
         try:
             await work(name)
