@@ -62,8 +62,10 @@ def test_datasets_and_loads_come_as_declared_and_stay_when_they_are_not_any_more
         assert agents[0].ask("/v1/datasets/first")["created"] == made
 
         # Both times one of the three did it, and the others found it done.
-        lines = [json.loads(line) for agent in agents for line in agent.log.open()]
-        done = sorted(line["name"] for line in lines if line.get("event") == "declared")
+        lines = [
+            json.loads(line) for agent in agents for line in agent.log.read_text().splitlines()
+        ]
+        done = sorted(line["name"] for line in lines if line["message"] == "declared")
         assert done == ["first", "second", "warm-first", "warm-second"]
 
 
