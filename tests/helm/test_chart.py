@@ -12,6 +12,8 @@ import yaml
 
 from meshcache.agent import meshkey
 from meshcache.agent.config_sources import load
+from meshcache.agent.specs import plan
+from meshcache.agent.specs.documents import documents
 from meshcache.agent.webhook import settings
 from tests.helm.charts import (
     CHART,
@@ -146,6 +148,31 @@ def test_the_programs_can_read_their_configuration(example: str, tmp_path: Path)
         assert sidecars.image == "meshcache:0.1.0"
 
 
+def test_declared_datasets_and_loads_are_what_agents_can_apply() -> None:
+    objects = rendered("declared")
+    data = named(objects, "ConfigMap", "r-meshcache-declared")["data"]
+    made = plan(documents("declared.yaml", data["declared.yaml"]))
+    assert (made.errors, made.warnings) == ([], [])
+    assert [(one.name, one.namespaces) for one in made.datasets] == [
+        ("models", ()),
+        ("team-data", ("team-a",)),
+    ]
+    assert made.datasets[0].mounts[0].secret_options["secret_key"] == "secret:s3-reader/secret-key"
+    assert [(one.name, one.targets[0].replicas) for one in made.loads] == [("warm-models", 2)]
+    (agents,) = workloads(objects)
+    spec = agents["spec"]["template"]["spec"]
+    (container,) = (one for one in spec["containers"] if one["name"] == "agent")
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "declared")
+    config = yaml.safe_load(named(objects, "ConfigMap", "r-meshcache")["data"]["agent.yaml"])
+    assert config["apply"] == mount["mountPath"]
+
+
+def test_without_them_nothing_is_declared() -> None:
+    objects = rendered("default")
+    assert "apply:" not in named(objects, "ConfigMap", "r-meshcache")["data"]["agent.yaml"]
+    assert not any(one["metadata"]["name"].endswith("-declared") for one in objects)
+
+
 def test_the_mesh_key_is_one_and_is_kept() -> None:
     secret = named(rendered("default"), "Secret", "r-meshcache-key")
     (key,) = meshkey.parse(base64.b64decode(secret["data"]["mesh.key"]))
@@ -209,6 +236,8 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
         ("webhok.enabled=false", "webhok"),
         ("webhook.certificate.source=existing", "existing"),
         ("webhook.timeoutSeconds=31", "timeoutSeconds"),
+        ("datasets[0].name=models", "spec"),
+        ("loads[0].spec.dataset.name=models", "loads"),
     ],
 )
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
