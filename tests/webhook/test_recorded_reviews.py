@@ -1,8 +1,10 @@
 """What the webhook makes of pods that a real API server asked it about."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from meshcache.agent.webhook.names import INJECTED
 from meshcache.agent.webhook.review import Allowed
@@ -10,6 +12,7 @@ from meshcache.agent.webhook.settings import SidecarSettings
 from tests.webhook.reviews import ALLOWED, NAMES, apply, ask, review
 from tests.webhook.rules import check_pod
 
+ROOT = Path(__file__).resolve().parents[2]
 UNTOUCHED = {"no-dataset-pvc", "opt-out"}
 SERVED = {
     "annotation-only": ["imagenet", "models"],
@@ -265,3 +268,14 @@ def test_a_sidecar_without_privilege_is_handed_the_device_by_the_platforms_drive
     (source,) = (one["csi"] for one in pod["spec"]["volumes"] if one["name"] == volume)
     assert source["volumeAttributes"] == {"name": "models", "socket": "/run/meshcache/fd.sock"}
     assert "mountPropagation" not in mounts(pod, app)["/data"]
+
+
+def test_the_examples_job_gets_its_dataset() -> None:
+    template = yaml.safe_load((ROOT / "examples" / "job.yaml").read_text())["spec"]["template"]
+    metadata = {"name": "read-models-x", "namespace": "default"} | template["metadata"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    asked = {"uid": "1", "namespace": "default", "object": pod}
+    response = ask({"apiVersion": "admission.k8s.io/v1", "request": asked})
+    served = apply(pod, response)
+    check_pod(served)
+    assert mounts(served, "read")["/data"]["mountPropagation"] == "HostToContainer"
