@@ -186,7 +186,7 @@ class Membership:
                 incarnation == self.me.incarnation and record != self.me and not self.is_leaf
             ):
                 self.context.counts["hostile"] += 1  # somebody speaks in my name
-                self.myself.deny(incarnation, failed=True)
+                self._deny(incarnation, failed=True)
             return False
         row = self.table.rows.get(uid)
         known = row.incarnation if row is not None else None
@@ -227,7 +227,7 @@ class Membership:
         cause: int = SILENT,
     ) -> bool:
         if uid == self.context.uid:
-            self.myself.deny(incarnation, failed=True)
+            self._deny(incarnation, failed=True)
             return False
         row = self.table.rows.get(uid)
         known = row.incarnation if row is not None else None
@@ -275,7 +275,7 @@ class Membership:
         if cause == REPLACED:
             address = self.table.rows[uid].record.address
             return len(self.table.at(address)) > 1
-        return uid in self.verdicts.accused
+        return bool(self.verdicts.accusers(uid))
 
     def believe(self, uid: bytes) -> None:
         """A doubted death was not denied in time."""
@@ -294,6 +294,10 @@ class Membership:
         """Change my own record and tell everybody."""
         self.myself.change(tags)
         self.context.emit(MemberUpdated(self.view(self.context.uid)))
+
+    def _deny(self, incarnation: int, *, failed: bool) -> None:
+        self.myself.deny(incarnation, failed=failed)
+        self.watch.hush(self.myself.away_until)  # who is away itself accuses nobody
 
     def _raised(self, before: wire.Record) -> None:
         if zone_of(before) != zone_of(self.me):
@@ -324,7 +328,7 @@ class Membership:
     def _suspect(self, uid: bytes) -> None:
         if uid == self.context.uid:
             self.reentry.trouble()
-            self.myself.deny(self.me.incarnation, failed=False)
+            self._deny(self.me.incarnation, failed=False)
             return
         row = self.table.rows[uid]
         row.suspect = True
@@ -339,7 +343,7 @@ class Membership:
     def _declare(self, uid: bytes, cause: int) -> None:
         """The mesh's rules say that this member is dead."""
         if uid == self.context.uid:
-            self.myself.deny(self.me.incarnation, failed=True)
+            self._deny(self.me.incarnation, failed=True)
             return
         incarnation = self.table.rows[uid].incarnation
         if self._end(uid, FAILED, incarnation, None, self.context.wall_ms, cause):

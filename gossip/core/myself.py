@@ -38,13 +38,18 @@ class Myself:
         self.record = record
         self.is_leaf = record.role == LEAF
         self.leaving = False
-        self.away = False
-        """Whether the mesh holds me failed and I have to wait until I may come back."""
+        self.away_until = 0.0
+        """The mesh holds me failed, and I have to wait until then before I may come back."""
         self._tags_then: dict[str, str] | None = None
         self._farewells: set[int] = set()
         self._denied_at = -PAUSE
         self._to_deny = -1
         """The highest incarnation in which somebody holds me dead, suspect or another."""
+
+    @property
+    def away(self) -> bool:
+        """Whether I have to wait."""
+        return self._context.now < self.away_until
 
     def change(self, tags: dict[str, str]) -> None:
         """Change my tags and tell everybody (once I am back, if I am away)."""
@@ -80,14 +85,13 @@ class Myself:
         now = self._context.now
         due = max(self._denied_at + PAUSE, now + wait)
         if due > now:
-            self.away = wait > 0
+            self.away_until = now + wait
             self._context.timers.set_earlier(("deny",), due)
         else:
             self.deny_all()
 
     def deny_all(self) -> None:
         """Deny what was said since the last time."""
-        self.away = False
         if self.leaving or self._to_deny < self.record.incarnation:
             return
         tags, self._tags_then = self._tags_then, None

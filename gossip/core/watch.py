@@ -342,11 +342,15 @@ class Watch:
                 ("watch",), self.context.now + self.context.settings.period
             )
 
+    def hush(self, until: float) -> None:
+        """Report nobody silent before this time."""
+        self._quiet_until = max(self._quiet_until, until)
+
     def stalled(self, seconds: float) -> None:
         """This process stood still: nothing that was awaited meanwhile can be held against
         anybody."""
         context, settings = self.context, self.context.settings
-        self._quiet_until = context.now + settings.quiet_after_stall
+        self.hush(context.now + settings.quiet_after_stall)
         for uid, subject in self.subjects.items():
             subject.heard = max(subject.heard, context.now)
             if subject.alert == HEARD or subject.void:

@@ -1,6 +1,6 @@
 """Coming back after having been failed: at once, but not again and again for own trouble."""
 
-from meshcache.gossip.core.events import State
+from meshcache.gossip.core.events import MemberFailed, State
 from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
 from tests.gossip.meshes import agreed, all_see, mesh, others
@@ -28,6 +28,13 @@ def test_a_member_that_is_deaf_again_and_again_comes_back_once_in_five_minutes()
     network.run(back + 280 - network.now)
     assert all_see(rest, bad, State.FAILED)()
     assert network.run_until(agreed(processes), back + 320)
+    failed = {
+        event.member.name
+        for one in rest
+        for _, event in one.events
+        if isinstance(event, MemberFailed)
+    }
+    assert failed == {bad.name}, "one that does not hear has failed others"
     network.run(1)
     assert rest[0].node.members.view(bad.uid).tags == {"while": "away"}
 
