@@ -5,7 +5,7 @@ import random
 
 MEMBERS = 12
 _KINDS = (
-    "kill off leave restart join stall cut oneway heal put put delete wait".split()  # noqa: SIM905
+    "kill off leave restart join stall cut oneway heal put put delete event wait".split()  # noqa: SIM905
 )
 
 
@@ -45,6 +45,8 @@ def scenario(seed: int, *, members: int = MEMBERS, steps: int = 12) -> str:
                 lines.append(f"heal {cuts.pop(0)}")
             case "put":
                 lines.append(f"put n{some[0]} k{dice.randint(0, 3)} v{step}")
+            case "event":
+                lines.append(f"event n{some[0]} e{step}")
             case "delete":
                 lines.append(f"delete n{some[0]} k{dice.randint(0, 3)}")
             case _:

@@ -6,6 +6,7 @@ The tests break each rule on purpose (a mutant) and see that it is noticed.
 
 from collections.abc import Callable
 
+from meshcache.gossip.core.events import Event, UserEvent
 from meshcache.gossip.core.membership import Membership
 from meshcache.gossip.core.table import ALIVE, FAILED, LEFT
 from meshcache.gossip.errors import GossipError
@@ -40,7 +41,9 @@ class Checkers:
             self.a_record_does_not_change_within_an_incarnation,
             self.no_entry_goes_back,
         ]
+        self._events: set[tuple[bytes, str, str, bytes]] = set()
         network.on_step.append(self)
+        network.on_event.append(self.an_event_comes_once)
 
     def __call__(self, process: Process) -> None:
         """Check one process after an input."""
@@ -113,6 +116,14 @@ class Checkers:
             if version < seen.get(key, (0, b"")):
                 self._fail(process, f"entry {key} went back")
             seen[key] = version
+
+    def an_event_comes_once(self, process: Process, event: Event) -> None:
+        """No user gets the same event twice (runs say each with a payload of its own)."""
+        if isinstance(event, UserEvent):
+            seen = (process.uid, event.origin, event.name, event.payload)
+            if seen in self._events:
+                self._fail(process, f"event {event.name} of {event.origin[:6]} came again")
+            self._events.add(seen)
 
     def when_quiet(self, processes: list[Process]) -> None:
         """Once nothing changes any more, all hold the same."""

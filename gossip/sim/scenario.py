@@ -14,7 +14,13 @@ be joined with commas, `all` is every living process.
     stall n1..n4 for 5s     stands still, timers too;   `stall n1 for 5s timers` only its network
     cut n0..n9 from n10..n19 as west     two-way silence, under a name
     cut n1 to n2,n3 as oneway            one way only
-    heal west
+    cut all to n5 as deaf for 20s of 40s         on for 20 s, off for 20 s, and so on
+    lose 80% from n3 to all as faint     so many segments, that way only
+    heal west               ends a cut or a loss
+    duplicate 5%            from now on so many frames come twice, the second time late
+    reorder 5%              ... leave their place in the order
+    clocks within 60s       the wall clocks of those started from now on are wrong by up to this
+    churn 30 a minute for 60s    members are killed, new ones get their names and addresses, mixed
     put n1 key value        a write to the map;     `delete n1 key`
     event n2 hello
     expect all agree within 5s           all living processes see exactly each other alive
@@ -34,6 +40,7 @@ from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.core.statemap import ANY
 from meshcache.gossip.errors import GossipError
 from meshcache.gossip.sim.checkers import Checkers
+from meshcache.gossip.sim.faults import Between
 from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
 
@@ -63,9 +70,10 @@ class Scenario:
         self.checkers = Checkers(self.network)
         self._settings = settings
         self._by_name: dict[str, Process] = {}
-        self._cuts: dict[str, Callable[[str, str], bool]] = {}
+        self._heals: dict[str, Callable[[], None]] = {}
         self._started = 0
         self._marked = 0.0
+        self._said = 0
         self._lines = [
             (number, line.split("#")[0].strip()) for number, line in enumerate(text.split("\n"), 1)
         ]
@@ -161,21 +169,62 @@ class Scenario:
             self.network.after(float(seconds), self.network.resume, process)
         self.network.run(float(seconds))
 
-    def _cut(self, ones: str, way: str, others: str, name: str) -> None:
+    def _between(self, ones: str, others: str, *, both: bool) -> Between:
         left = {process.address for process in self._named(ones)}
         right = {process.address for process in self._named(others)}
-        both = way == "from"
+        return lambda source, target: (
+            (source in left and target in right) or (both and source in right and target in left)
+        )
 
-        def lost(source: str, target: str) -> bool:
-            return (source in left and target in right) or (
-                both and source in right and target in left
-            )
+    def _cut(
+        self, ones: str, way: str, others: str, name: str, on: str | None, period: str | None
+    ) -> None:
+        lost, began = self._between(ones, others, both=way == "from"), self.network.now
+        on_for, every = float(on or 1), float(period or 1)
 
-        self._cuts[name] = lost
-        self.network.faults.cuts.append(lost)
+        def cut(source: str, target: str) -> bool:
+            return (self.network.now - began) % every < on_for and lost(source, target)
+
+        self.network.faults.cuts.append(cut)
+        self._heals[name] = lambda: self.network.faults.cuts.remove(cut)
+
+    def _lose(self, share: str, ones: str, others: str, name: str) -> None:
+        loss = self._between(ones, others, both=False), float(share) / 100
+        self.network.faults.losses.append(loss)
+        self._heals[name] = lambda: self.network.faults.losses.remove(loss)
 
     def _heal(self, name: str) -> None:
-        self.network.faults.cuts.remove(self._cuts.pop(name))
+        self._heals.pop(name)()
+
+    def _duplicate(self, share: str) -> None:
+        self.network.faults.duplicated = float(share) / 100
+
+    def _reorder(self, share: str) -> None:
+        self.network.faults.reordered = float(share) / 100
+
+    def _clocks(self, seconds: str) -> None:
+        self.network.skew = float(seconds)
+
+    def _churn(self, each_minute: str, seconds: str) -> None:
+        """As serverless pods come: under a name and at an address that others had before."""
+        ends, free = self.network.now + float(seconds), list[tuple[str, str]]()
+        while self.network.now < ends:
+            old = self.network.random.choice(
+                [one for one in self.living if one.name not in ("n0", "n1")]
+            )
+            self.network.kill(old)
+            free.append((old.name, old.address))
+            if len(free) > 1:  # the name of the first that waits, the address of the last
+                (name, own), (other, address) = free[0], free[-1]
+                free[:] = [(other, own), *free[1:-1]]
+                self._by_name[name] = self.network.start(
+                    name, address=address, seeds=["n0:1", "n1:1"], settings=self._settings
+                )
+            self.network.run(60 / float(each_minute))
+        for name, address in free:
+            self._by_name[name] = self.network.start(
+                name, address=address, seeds=["n0:1", "n1:1"], settings=self._settings
+            )
 
     def _put(self, name: str, key: str, value: str | None) -> None:
         process = self._named(name)[0]
@@ -187,7 +236,9 @@ class Scenario:
 
     def _event(self, name: str, what: str) -> None:
         process = self._named(name)[0]
-        self.network.act(process, lambda now: process.node.say(what, b"", now))
+        self._said += 1  # no two are alike: one that comes twice is noticed
+        payload = str(self._said).encode()
+        self.network.act(process, lambda now: process.node.say(what, payload, now))
 
     def _expect(self, condition: Callable[[], bool], seconds: str, otherwise: str) -> None:
         if not self.network.run_until(condition, self.network.now + float(seconds)):
@@ -231,7 +282,7 @@ class Scenario:
         self._marked = self.network.now
 
 
-_WHO, _TIME = r"([\w.,]+)", r"([\d.]+)s"
+_WHO, _TIME, _SHARE = r"([\w.,]+)", r"([\d.]+)s", r"([\d.]+)%"
 _STEPS: list[tuple[str, Callable[..., None]]] = [
     (r"members (\d+)", Scenario._members),
     (r"join (\d+)", Scenario._start),
@@ -242,7 +293,12 @@ _STEPS: list[tuple[str, Callable[..., None]]] = [
     (rf"restart {_WHO}", Scenario._restart),
     (rf"leave {_WHO}", Scenario._leave),
     (rf"stall {_WHO} for {_TIME}( timers)?", Scenario._stall),
-    (rf"cut {_WHO} (from|to) {_WHO} as (\w+)", Scenario._cut),
+    (rf"cut {_WHO} (from|to) {_WHO} as (\w+)(?: for {_TIME} of {_TIME})?", Scenario._cut),
+    (rf"lose {_SHARE} from {_WHO} to {_WHO} as (\w+)", Scenario._lose),
+    (rf"duplicate {_SHARE}", Scenario._duplicate),
+    (rf"reorder {_SHARE}", Scenario._reorder),
+    (rf"clocks within {_TIME}", Scenario._clocks),
+    (rf"churn (\d+) a minute for {_TIME}", Scenario._churn),
     (r"heal (\w+)", Scenario._heal),
     (rf"put {_WHO} (\S+) (\S+)", Scenario._put),
     (rf"delete {_WHO} (\S+)", Scenario._delete),
