@@ -69,13 +69,22 @@ def _by_size(figures: Sequence[Figure], title: str, unit: str, path: Path) -> Pa
             )
         if own[0].target is not None:
             axes.axhline(own[0].target, color=_TARGET, linewidth=0.6)
+            axes.annotate(
+                f"target {own[0].target:g}",
+                (1, own[0].target),
+                fontsize=6,
+                color=_TARGET,
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+            )
     axes.set(xscale="log", xlabel="members", ylabel=unit, title=title)
     if max(max(one.ours + one.theirs) for one in figures) < 100:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.25)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return _save(canvas, path)
 
 

@@ -101,10 +101,12 @@ def memberlist_copies(members: int) -> float:
     return float(MemberlistSettings().retransmit_mult * ceil(log10(members + 1)))
 
 
-def memberlist_idle(members: int, seed: int, seconds: float = 120.0) -> float:
-    """Bytes that a memberlist member sends in a second at rest, push/pull included."""
+def memberlist_idle(members: int, seed: int) -> float:
+    """Bytes that a memberlist member sends in a second at rest: over one interval of push/pull, so
+    that each member has its turn (uncompressed; serf's takes a sixth)."""
     mesh = Memberlist(members, MemberlistSettings(), seed)
-    mesh.run(5)
+    interval = mesh.members[0].push_pull_interval
+    mesh.run(interval + mesh.settings.push_pull_interval)
     before = mesh.bytes
-    mesh.run(seconds)
-    return (mesh.bytes - before) / seconds / members
+    mesh.run(interval)
+    return (mesh.bytes - before) / interval / members

@@ -56,7 +56,7 @@ class Peer:
         self._events: set[int] = set()
         chance = schedule.random.uniform
         schedule.after(chance(0, settings.gossip_interval), self._gossip)
-        first = chance(0, settings.push_pull_interval) + self._push_pull_interval()
+        first = chance(0, settings.push_pull_interval) + self.push_pull_interval
         schedule.after(first, self._push_pull)
 
     def held(self, other: int) -> Held:
@@ -107,7 +107,9 @@ class Peer:
                 break
             self._mesh.send(self.index, other, messages)
 
-    def _push_pull_interval(self) -> float:
+    @property
+    def push_pull_interval(self) -> float:
+        """Seconds from one push/pull of a member to its next: longer in larger meshes."""
         size = self._members
         return self.settings.push_pull_interval * (
             1 if size <= 32 else math.ceil(math.log2(size) - 5) + 1
@@ -116,7 +118,7 @@ class Peer:
     def _push_pull(self) -> None:
         if not self.up:
             return
-        self._schedule.after(self._push_pull_interval(), self._push_pull)
+        self._schedule.after(self.push_pull_interval, self._push_pull)
         for index in self.pick(1, lambda other: self.held(other).state == ALIVE):
             self._mesh.push_pull(self, index)
 
