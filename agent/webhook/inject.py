@@ -112,10 +112,10 @@ class _Rewrite:
         seconds = ALONE_FOR.get(spec.get("restartPolicy", "Always"), 0)
         if self._settings.lifecycle != "classic" or not seconds:
             return 0
-        if spec.get("hostPID"):
+        if spec.get("hostPID") or not self._way.ends_alone:
             self.warnings.append(
-                "the pod sees its node's processes (hostPID), so its sidecars cannot tell when the "
-                "app has ended: the pod will not complete"
+                "its sidecars cannot tell when the app has ended, so the pod will not complete: "
+                + ("it sees its node's processes" if spec.get("hostPID") else "they mount nothing")
             )
             return 0
         spec["shareProcessNamespace"] = True

@@ -53,6 +53,8 @@ class Way(Protocol):
     """Whether a folder of a dataset gets a volume of its own."""
     propagates: bool
     """Whether a mount that the sidecar makes reaches the app's containers by Kubernetes' means."""
+    ends_alone: bool
+    """Whether a classic sidecar ends when the app's containers have ended."""
     security: dict[str, Any]
     """The sidecar's securityContext."""
 
@@ -74,6 +76,8 @@ class Way(Protocol):
 
 class _Fuse:
     """The sidecar mounts, and the mount propagates into the app's containers."""
+
+    ends_alone = True
 
     def __init__(self, *, privileged: bool) -> None:
         self.splits_subpaths = self.propagates = privileged
@@ -114,6 +118,7 @@ class _Descriptor:
     """A driver of the platform's mounts the volume, and hands the device to the sidecar."""
 
     splits_subpaths = propagates = False
+    ends_alone = True
     security = _UNPRIVILEGED
 
     def source(self, served: Served, settings: SidecarSettings) -> dict[str, Any]:
@@ -141,7 +146,7 @@ class _Descriptor:
 class _Http:
     """No mount: the app reads over HTTP from its own pod."""
 
-    splits_subpaths = propagates = False
+    splits_subpaths = propagates = ends_alone = False
     security = _UNPRIVILEGED
 
     def source(self, served: Served, settings: SidecarSettings) -> dict[str, Any]:
