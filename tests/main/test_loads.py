@@ -53,6 +53,9 @@ def test_a_load_spreads_over_the_owners_and_asks_the_origin_once(
         one.run("load", "data", "--check").stdout
         == "100% is loaded: 20.00MiB of 20.00MiB, 20 files\n"
     )
+    wait_until(
+        lambda: two.json("loads", "all") == one.json("loads", "all")
+    )  # gossip takes its time
     shown = two.json("loads", "all")
     assert shown["bytes_done"] == shown["bytes"] == shown["fetched"] == size
     assert shown["percentage"] == 100.0
@@ -61,7 +64,7 @@ def test_a_load_spreads_over_the_owners_and_asks_the_origin_once(
     assert {member["phase"] for member in members} == {"Complete"}
     assert sum(member["fetched"] for member in members) == size
     assert all(member["fetched"] for member in members), "each owner fetches its share"
-    assert len({json.dumps(agent.json("loads")) for agent in three}) == 1
+    wait_until(lambda: len({json.dumps(agent.json("loads")) for agent in three}) == 1)
     # Again: nothing is lacking.
     again = one.run("load", "data", "--wait").stdout
     assert "0B fetched" in again
