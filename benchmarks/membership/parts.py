@@ -94,7 +94,7 @@ def save(part: Part, folder: Path) -> Path:
     """Write it to a file of its own in this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     began = part.began[:19].replace(":", "").replace("-", "")
-    file = folder / f"{part.subject}-{part.members}-{began}.json"
+    file = folder / f"{part.subject}-{part.members}-{began}-{part.seed}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(part), indent=1))
     return file
 

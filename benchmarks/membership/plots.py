@@ -69,6 +69,7 @@ def _draw(plot: Plot, parts: Sequence[Part], file: Path) -> Path:
     axes.axhline(plot.goal, color="grey", linestyle=":", label=f"goal {plot.goal:g} s")
     axes.set(title=plot.title, xlabel="members", ylabel="seconds", xscale="log", yscale="log")
     axes.set_xticks(sorted(shown), [str(size) for size in sorted(shown)])
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(axis="y", alpha=0.3)
     axes.legend()

@@ -46,6 +46,7 @@ class Bag:
     ends: dict[tuple[bytes, int], tuple[Process, int]] = field(default_factory=dict)
     """(uid, link) -> the other end."""
     on_step: list = field(default_factory=list)  # type: ignore[type-arg]
+    on_event: list = field(default_factory=list)  # type: ignore[type-arg]
     accepted: int = 0
 
     def start(self, name: str) -> Process:
@@ -61,7 +62,10 @@ class Bag:
 
     def after(self, process: Process) -> None:
         """Carry out what a node wishes after an input."""
-        outputs, _ = process.node.take()
+        outputs, events = process.node.take()
+        for listener in self.on_event:
+            for event in events:
+                listener(process, event)
         for output in outputs:
             match output:
                 case Send(link=number, frame=frame):
