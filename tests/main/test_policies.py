@@ -100,8 +100,8 @@ def test_under_ttl_an_open_has_an_old_listing_made_anew_and_nothing_else_does(
     make(agent, origin, policy="ttl", ttl=0.5)
     mount = mesh.mount(agent, "data")
     assert read(mount / "file") == "one"
-    origin.put("file", b"two")
     listed = agent.json("dataset", "show", "data")["listed"]
+    origin.put("file", b"two")
     wait_until(lambda: read(mount / "file") == "two", within=10)
     assert agent.json("dataset", "show", "data")["listed"] > listed
     other = mesh.mount(agent, "data")
