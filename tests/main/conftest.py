@@ -51,9 +51,20 @@ class CapThread:
     def release(self, event: asyncio.Event) -> None:
         self._loop.call_soon_threadsafe(event.set)
 
+    async def _drained(self) -> None:
+        """Wait until all sockets are closed: what was broken off is first sent to its end, if who
+        was to have it still lives, and closed in a turn of the loop after that."""
+        sockets = self._loop._selector.get_map()  # type: ignore[attr-defined]
+        own = 1  # the loop's, by which other threads wake it
+        async with asyncio.timeout(10):
+            while len(sockets) > own:
+                await asyncio.sleep(0.01)
+        for _ in range(2):
+            await asyncio.sleep(0)
+
     def close(self) -> None:
         self._in_loop(self.cap.stop())
-        self._in_loop(asyncio.sleep(0))  # what was broken off is closed in the loop's next turn
+        self._in_loop(self._drained())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
