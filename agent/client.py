@@ -19,7 +19,7 @@ import msgspec
 from yarl import URL
 
 from meshcache.agent.address import parse_agent
-from meshcache.agent.auth import ANSWER_HEADER, Keys
+from meshcache.agent.trust.auth import ANSWER_HEADER, Keys
 from meshcache.errors import (
     AgentUnreachable,
     DeadlineExceeded,

@@ -22,7 +22,6 @@ from aiohttp import web
 from meshcache.agent import applying
 from meshcache.agent.address import HostPort
 from meshcache.agent.api import build_app
-from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import Catalog, Entries, Freshness, Listing, Refreshes
 from meshcache.agent.client import AgentClient
 from meshcache.agent.config import AgentConfig
@@ -30,18 +29,19 @@ from meshcache.agent.declared import TURNS, Declared
 from meshcache.agent.follower import Follower
 from meshcache.agent.held.holdings import Holdings
 from meshcache.agent.held.summary import HELD
-from meshcache.agent.keyfile import KeyFile
 from meshcache.agent.loads.loads import Loads
-from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
-from meshcache.agent.monitor import Monitor
+from meshcache.agent.mesh.membership import Membership
+from meshcache.agent.mesh.monitor import Monitor
+from meshcache.agent.mesh.peers import PeerClient
+from meshcache.agent.mesh.records import Records
 from meshcache.agent.mounts import Mounts
 from meshcache.agent.node import Node
 from meshcache.agent.origins import Origins
-from meshcache.agent.peers import PeerClient
-from meshcache.agent.records import Records
 from meshcache.agent.snapshots import SnapshotOrigin, Snapshots
 from meshcache.agent.specs import Plan
+from meshcache.agent.trust.auth import Keys, Verifier
+from meshcache.agent.trust.keyfile import KeyFile
 from meshcache.budget import Budget, memory_limit
 from meshcache.errors import EnvironmentUnfit
 from meshcache.origin import Origin

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from meshcache.agent.auth import Keys, Verifier
 from meshcache.agent.catalog import Catalog, Freshness, Refreshes
 from meshcache.agent.config import AgentConfig
 from meshcache.agent.held.holdings import Holdings
 from meshcache.agent.loads.loads import Loads
-from meshcache.agent.membership import Membership
 from meshcache.agent.mesh import MeshView
-from meshcache.agent.monitor import Monitor
+from meshcache.agent.mesh.membership import Membership
+from meshcache.agent.mesh.monitor import Monitor
+from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.mounts import Mounts
 from meshcache.agent.origins import Origins
-from meshcache.agent.peers import PeerClient
 from meshcache.agent.snapshots import Snapshots
+from meshcache.agent.trust.auth import Keys, Verifier
 from meshcache.gossip import Gossip
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader

@@ -9,7 +9,7 @@ from aiohttp import web
 from meshcache.agent.api.answers import body, json
 from meshcache.agent.api.datasets import NewDataset
 from meshcache.agent.node import NODE, Node
-from meshcache.agent.references import in_order
+from meshcache.agent.origins.references import in_order
 from meshcache.dataset import Dataset
 from meshcache.errors import InvalidInput, MeshcacheError
 

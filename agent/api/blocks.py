@@ -8,9 +8,9 @@ from blake3 import blake3
 
 from meshcache.agent.api.answers import send
 from meshcache.agent.api.ranges import Part, byte_range
-from meshcache.agent.auth import CHECKSUMS_HEADER
+from meshcache.agent.mesh.peers import parse_block_target
 from meshcache.agent.node import NODE
-from meshcache.agent.peers import parse_block_target
+from meshcache.agent.trust.auth import CHECKSUMS_HEADER
 from meshcache.reader import Wanted
 from meshcache.store import Held
 

@@ -3,7 +3,7 @@
 import msgspec
 from aiohttp import web
 
-from meshcache.agent.monitor import KINDS
+from meshcache.agent.mesh.monitor import KINDS
 from meshcache.agent.node import NODE
 from meshcache.errors import InvalidInput
 

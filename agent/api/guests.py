@@ -1,8 +1,8 @@
 """What a guest may ask: the blocks of its dataset, and no more.
 
-A guest holds a key for one dataset (`meshcache.agent.guestkey`). It names the blocks that it wants
-itself, so each is looked at: that it is one of a file below the dataset's mounts, or the listing
-of the dataset now or in a version that is remembered.
+A guest holds a key for one dataset (`meshcache.agent.trust.guestkey`). It names the blocks that
+it wants itself, so each is looked at: that it is one of a file below the dataset's mounts, or the
+listing of the dataset now or in a version that is remembered.
 """
 
 from aiohttp import web

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from meshcache.agent import guestkey, meshkey
 from meshcache.agent.api.answers import body, json
 from meshcache.agent.node import NODE
+from meshcache.agent.trust import guestkey, meshkey
 from meshcache.errors import InvalidInput, KeyStepTooEarly, NotFound
 from meshcache.gossip import InvalidSettings, KeyNotReady, KeyStep
 

@@ -9,7 +9,7 @@ import typer
 
 from meshcache.agent.cli.target import Target
 from meshcache.agent.config import AgentConfig
-from meshcache.agent.config_sources import flag_of, load
+from meshcache.agent.config.sources import flag_of, load
 
 _CONFIG = Annotated[
     Path | None,

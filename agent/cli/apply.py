@@ -103,7 +103,7 @@ def _plan(filename: list[str] | None) -> "Plan":
 
 
 def _in_order(plan: "Plan") -> "list[Dataset]":
-    from meshcache.agent.references import in_order
+    from meshcache.agent.origins.references import in_order
 
     return in_order(plan.datasets)
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from meshcache.agent import meshkey
 from meshcache.agent.cli import exits
 from meshcache.agent.cli.output import Column, Format, FormatOption, print_data, print_list
 from meshcache.agent.cli.target import Target, ask, asks_agent
+from meshcache.agent.trust import meshkey
 from meshcache.errors import InvalidInput
 
 app = typer.Typer(

@@ -119,8 +119,9 @@ def mount(
             raise InvalidInput("--guest, --bind and --until-alone do not go with --daemon")
         return _in_background(target, name, place, allow_other, log_file, log_level)
 
-    from meshcache.agent import alone, logs
-    from meshcache.agent.guest import GuestAgent
+    from meshcache.agent import logs
+    from meshcache.agent.mounts import alone
+    from meshcache.agent.mounts.guest import GuestAgent
     from meshcache.fuse.keeper import MountSpec, keep
 
     logs.configure(log_level)

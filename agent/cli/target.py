@@ -62,9 +62,9 @@ class Target:
         Raises:
             InvalidInput: the address or the key file cannot be read.
         """
-        from meshcache.agent import meshkey
         from meshcache.agent.cli.output import warn
         from meshcache.agent.client import AgentClient
+        from meshcache.agent.trust import meshkey
 
         if self.address is None:
             return AgentClient(socket=self.socket)

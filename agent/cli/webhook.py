@@ -47,11 +47,12 @@ def webhook(
     A pod with the label meshcache.io/inject: "true" whose PVC has a dataset's name, or with the
     annotation meshcache.io/datasets: NAME:/PATH, gets a sidecar that mounts the dataset.
     """
-    from meshcache.agent import guestkey, logs, meshkey
+    from meshcache.agent import logs
     from meshcache.agent.address import HostPort
     from meshcache.agent.cli.output import warn
     from meshcache.agent.cli.target import Target
     from meshcache.agent.client import AgentClient
+    from meshcache.agent.trust import guestkey, meshkey
     from meshcache.agent.webhook import server, settings
 
     where = HostPort.parse(listen)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meshcache.agent.mesh import MeshView, Peer
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.block import BlockId
 from meshcache.dataset import Dataset

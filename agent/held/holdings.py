@@ -9,7 +9,7 @@ from meshcache.agent.held.publisher import Publisher
 from meshcache.agent.held.samples import Samples
 from meshcache.agent.held.summary import HELD
 from meshcache.agent.mesh import MeshView
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.snapshots import Snapshots
 from meshcache.gossip import Event, Gossip, MapChanged
 from meshcache.store import Store

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from meshcache.agent.catalog import Catalog
 from meshcache.agent.held.sample import Sample
 from meshcache.agent.mesh import MeshView, Peer
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.snapshots import OpenSnapshot, Snapshots, snapshot_block
 from meshcache.dataset import Dataset, Head
 from meshcache.errors import InvalidInput, MeshcacheError, PeerError

@@ -34,7 +34,7 @@ from meshcache.agent.loads.survey import Check, Plan, Survey
 from meshcache.agent.loads.wish import wish_of
 from meshcache.agent.loads.worker import Aim, Worker
 from meshcache.agent.mesh import MeshView
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.snapshots import OpenSnapshot, Snapshots
 from meshcache.dataset import Dataset
 from meshcache.errors import InvalidInput

@@ -13,7 +13,7 @@ from meshcache.agent.loads.record import Load
 from meshcache.agent.loads.selection import Selected
 from meshcache.agent.loads.share import Chunk, chunks, owners
 from meshcache.agent.mesh import MeshView, Peer
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.dataset import Dataset
 from meshcache.errors import MeshcacheError

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from meshcache.agent.alone import Seen, look, others
+from meshcache.agent.mounts.alone import Seen, look, others
 
 GUEST = ("meshcache", "mount", "--guest", "models", "/m")
 

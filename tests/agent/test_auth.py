@@ -7,7 +7,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshcache.agent.auth import WINDOW, Keys, Proof, Verifier, bearer
+from meshcache.agent.trust.auth import WINDOW, Keys, Proof, Verifier, bearer
 from meshcache.errors import InvalidInput, NotAllowed, ProofInvalid
 
 KEYS = Keys(b"k" * 32)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from meshcache.agent import meshkey
 from meshcache.agent.cli import exits
 from meshcache.agent.cli import monitor as monitor_module
+from meshcache.agent.trust import meshkey
 from meshcache.errors import KeyStepTooEarly
 from tests.agent.test_cli import MEMBER
 from tests.support.commands import Run

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 import meshcache
-from meshcache.agent import config_docs, meshkey
 from meshcache.agent.address import HostPort
 from meshcache.agent.config import AgentConfig
-from meshcache.agent.config_sources import flag_of, key_of, load, variable_of
+from meshcache.agent.config import docs as config_docs
+from meshcache.agent.config.sources import flag_of, key_of, load, variable_of
 from meshcache.agent.paths import default_cache_dir, default_socket
+from meshcache.agent.trust import meshkey
 from meshcache.errors import EnvironmentUnfit, InvalidInput
 from meshcache.units import GIB, MIB
 
@@ -246,5 +247,5 @@ def test_the_page_about_the_configuration_is_up_to_date() -> None:
     if not page.exists():
         pytest.skip("the docs are not beside an installed package")
     assert page.read_text() == config_docs.render(), (
-        "run: python -m meshcache.agent.config_docs > docs/configuration.md"
+        "run: python -m meshcache.agent.config.docs > docs/configuration.md"
     )

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from meshcache.agent.api import events
 from meshcache.agent.client import AgentClient
-from meshcache.agent.monitor import Monitor
+from meshcache.agent.mesh.monitor import Monitor
 from meshcache.agent.node import NODE, Node
 from meshcache.gossip import UserEvent, ViewChanged
 from tests.support.wait import eventually

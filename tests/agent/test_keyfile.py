@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from meshcache.agent import meshkey
-from meshcache.agent.keyfile import KEPT, KeyFile
+from meshcache.agent.trust import meshkey
+from meshcache.agent.trust.keyfile import KEPT, KeyFile
 from meshcache.errors import InvalidInput
 
 ONE, TWO, THREE = (bytes(range(first, first + 32)) for first in (0, 32, 64))

@@ -1,6 +1,6 @@
 """Which part a guest has in gossip."""
 
-from meshcache.agent.membership import ALONE, BACK, LOST, GuestPart
+from meshcache.agent.mesh.membership import ALONE, BACK, LOST, GuestPart
 
 
 def test_a_leaf_that_sees_no_cache_member_waits_a_moment_and_becomes_full() -> None:

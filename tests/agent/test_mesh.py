@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 import pytest
 
-from meshcache.agent.auth import Keys
 from meshcache.agent.mesh import MeshView, tags_of
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh.peers import PeerClient
+from meshcache.agent.trust.auth import Keys
 from meshcache.block import BlockId
 from meshcache.gossip import Member, State
 

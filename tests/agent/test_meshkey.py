@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshcache.agent import meshkey
+from meshcache.agent.trust import meshkey
 from meshcache.errors import InvalidInput, StoreUnusable
 
 KEY = bytes(range(32))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import meshcache
-from meshcache.agent import metrics_docs
 from meshcache.agent.metrics import FAMILIES
+from meshcache.agent.metrics import docs as metrics_docs
 
 
 def test_the_page_of_metrics_is_up_to_date() -> None:
@@ -15,7 +15,7 @@ def test_the_page_of_metrics_is_up_to_date() -> None:
     if not page.exists():
         pytest.skip("the docs are not beside an installed package")
     assert page.read_text() == metrics_docs.render(), (
-        "run: python -m meshcache.agent.metrics_docs > docs/metrics.md"
+        "run: python -m meshcache.agent.metrics.docs > docs/metrics.md"
     )
 
 

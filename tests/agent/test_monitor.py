@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from meshcache.agent.monitor import KINDS, QUEUE, WATCHERS, Monitor, Watcher
+from meshcache.agent.mesh.monitor import KINDS, QUEUE, WATCHERS, Monitor, Watcher
 from meshcache.errors import TooManyWatchers
 from meshcache.gossip import (
     Event,
@@ -126,7 +126,7 @@ async def test_who_does_not_read_is_cut_off_and_counted_and_the_others_go_on(
 async def test_a_writer_that_is_stuck_has_two_seconds_once_its_watcher_is_cut_off(
     monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meshcache.agent.monitor.LAST_WORDS_WITHIN", 0.01)
+    monkeypatch.setattr("meshcache.agent.mesh.monitor.LAST_WORDS_WITHIN", 0.01)
     with monitor.watch(KINDS) as watcher, pytest.raises(TimeoutError):
         async with watcher.patience():
             monitor.end("the agent ends")

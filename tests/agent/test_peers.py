@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 
-from meshcache.agent import peers
-from meshcache.agent.auth import Keys
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh import peers
+from meshcache.agent.mesh.peers import PeerClient
+from meshcache.agent.trust.auth import Keys
 from meshcache.errors import PeerError, PeerFailed
 
 

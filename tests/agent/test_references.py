@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshcache.agent.references import check_references, check_unused, in_order
+from meshcache.agent.origins.references import check_references, check_unused, in_order
 from meshcache.dataset import Dataset, Mount
 from meshcache.errors import DatasetBusy, InvalidInput
 

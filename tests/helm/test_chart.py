@@ -10,10 +10,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from meshcache.agent import meshkey
-from meshcache.agent.config_sources import load
+from meshcache.agent.config.sources import load
 from meshcache.agent.specs import plan
 from meshcache.agent.specs.documents import documents
+from meshcache.agent.trust import meshkey
 from meshcache.agent.webhook import settings
 from tests.helm.charts import (
     CHART,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from meshcache.agent.guestkey import parse
+from meshcache.agent.trust.guestkey import parse
 from meshcache.fuse.mountinfo import mount_at
 from meshcache.fuse.mountpoint import abort, detach
 from tests.main.conftest import Origin

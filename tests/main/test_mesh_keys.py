@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meshcache.agent import meshkey
 from meshcache.agent.client import AgentClient
+from meshcache.agent.trust import meshkey
 from tests.support.agents import Agent, Mesh, command, environment
 from tests.support.wait import wait_until
 

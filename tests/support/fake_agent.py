@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from meshcache.agent.auth import ANSWER_HEADER, Keys, Verifier
 from meshcache.agent.statuses import body_of, status_of
+from meshcache.agent.trust.auth import ANSWER_HEADER, Keys, Verifier
 from meshcache.errors import MeshcacheError, NotFound
 
 

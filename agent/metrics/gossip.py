@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from meshcache.agent.metrics_family import Buckets, Family, Histogram, Sample, counter, gauge
-from meshcache.agent.monitor import WORDS
+from meshcache.agent.mesh.monitor import WORDS
+from meshcache.agent.metrics.family import Buckets, Family, Histogram, Sample, counter, gauge
 from meshcache.agent.node import Node
 from meshcache.gossip import LAG_BOUNDS
 

@@ -10,8 +10,8 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager, suppress
 
-from meshcache.agent.dataset_origin import DatasetOrigin
-from meshcache.agent.references import check_references
+from meshcache.agent.origins.dataset_origin import DatasetOrigin
+from meshcache.agent.origins.references import check_references
 from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.block import FileVersion
 from meshcache.dataset import Dataset, Mount

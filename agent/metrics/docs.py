@@ -1,4 +1,4 @@
-"""docs/metrics.md, made from the table of metrics: ``python -m meshcache.agent.metrics_docs``.
+"""docs/metrics.md, made from the table of metrics: ``python -m meshcache.agent.metrics.docs``.
 
 A test compares the file with what this makes, so the two cannot differ.
 """
@@ -8,12 +8,12 @@ import sys
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from meshcache.agent.metrics import FAMILIES
-from meshcache.agent.metrics_family import Family, Histogram
+from meshcache.agent.metrics.family import Family, Histogram
 
 _HEAD = """\
 # Metrics
 
-<!-- Made by `python -m meshcache.agent.metrics_docs > docs/metrics.md`. Do not edit. -->
+<!-- Made by `python -m meshcache.agent.metrics.docs > docs/metrics.md`. Do not edit. -->
 
 `GET /metrics` of every agent, in Prometheus' text format, without proof. Sizes are bytes. Counters
 begin at 0 when the agent starts; Prometheus shows them with `_total` at the end.

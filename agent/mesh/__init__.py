@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from blake3 import blake3
 
-from meshcache.agent.peers import PeerClient
+from meshcache.agent.mesh.peers import PeerClient
 from meshcache.block import BlockId
 from meshcache.dataset import Head
 from meshcache.errors import PeerFailed, PeerUnreachable

@@ -11,10 +11,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from meshcache import __version__
-from meshcache.agent.metrics_datasets import DATASETS
-from meshcache.agent.metrics_family import Family, counter, gauge
-from meshcache.agent.metrics_gossip import GOSSIP
-from meshcache.agent.metrics_loads import LOADS
+from meshcache.agent.metrics.datasets import DATASETS
+from meshcache.agent.metrics.family import Family, counter, gauge
+from meshcache.agent.metrics.gossip import GOSSIP
+from meshcache.agent.metrics.loads import LOADS
 from meshcache.agent.node import Node
 
 SOURCES = ("store", "peer", "origin")

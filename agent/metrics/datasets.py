@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from meshcache.agent.held.reads import Reads
-from meshcache.agent.metrics_family import Family, Sample
+from meshcache.agent.metrics.family import Family, Sample
 from meshcache.agent.node import Node
 from meshcache.dataset import Dataset, Head
 from meshcache.traffic import Traffic

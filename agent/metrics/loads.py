@@ -7,7 +7,7 @@ from typing import get_args
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from meshcache.agent.loads.record import Phase
-from meshcache.agent.metrics_family import Family, Sample, gauge
+from meshcache.agent.metrics.family import Family, Sample, gauge
 from meshcache.agent.node import Node
 from meshcache.traffic import Source
 

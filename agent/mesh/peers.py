@@ -19,7 +19,7 @@ from blake3 import blake3
 from yarl import URL
 
 from meshcache.agent.address import HostPort
-from meshcache.agent.auth import ANSWER_HEADER, CHECKSUMS_HEADER, Keys
+from meshcache.agent.trust.auth import ANSWER_HEADER, CHECKSUMS_HEADER, Keys
 from meshcache.block import CHECKSUM_SIZE, Block, BlockId, FileVersion, piece_count
 from meshcache.errors import (
     BlockNotHeld,

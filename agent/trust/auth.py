@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 from blake3 import blake3
 
-from meshcache.agent.guestkey import secret_for
+from meshcache.agent.trust.guestkey import secret_for
 from meshcache.errors import InvalidInput, NotAllowed, ProofInvalid
 
 SCHEME = "Meshcache-HMAC-SHA256"

@@ -26,10 +26,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from meshcache.agent import guestkey
 from meshcache.agent.address import GOSSIP_PORT, HTTP_PORT, HostPort, outgoing_host
-from meshcache.agent.guestkey import GuestKey
 from meshcache.agent.paths import default_cache_dir, default_socket
+from meshcache.agent.trust import guestkey
+from meshcache.agent.trust.guestkey import GuestKey
 from meshcache.errors import InvalidInput
 from meshcache.units import GIB, parse_size
 

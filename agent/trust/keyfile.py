@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from meshcache.agent import meshkey
+from meshcache.agent.trust import meshkey
 from meshcache.errors import InvalidInput
 from meshcache.gossip.keys import key_id
 

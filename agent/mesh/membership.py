@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import structlog
 
 from meshcache import __version__
-from meshcache.agent import guestkey
 from meshcache.agent.address import HostPort
-from meshcache.agent.auth import Keys
 from meshcache.agent.config import AgentConfig
-from meshcache.agent.keyfile import KeyFile
 from meshcache.agent.mesh import tags_of
+from meshcache.agent.trust import guestkey
+from meshcache.agent.trust.auth import Keys
+from meshcache.agent.trust.keyfile import KeyFile
 from meshcache.errors import EnvironmentUnfit, InvalidInput
 from meshcache.gossip import (
     AddressUnusable,

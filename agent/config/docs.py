@@ -1,4 +1,4 @@
-"""docs/configuration.md, made from `AgentConfig`: ``python -m meshcache.agent.config_docs``.
+"""docs/configuration.md, made from `AgentConfig`: ``python -m meshcache.agent.config.docs``.
 
 A test compares the file with what this makes, so the two cannot differ.
 """
@@ -7,12 +7,12 @@ import sys
 from typing import Any
 
 from meshcache.agent.config import AgentConfig
-from meshcache.agent.config_sources import flag_of, key_of, variable_of
+from meshcache.agent.config.sources import flag_of, key_of, variable_of
 
 _HEAD = """\
 # Configuration
 
-<!-- Made by `python -m meshcache.agent.config_docs > docs/configuration.md`. Do not edit. -->
+<!-- Made by `python -m meshcache.agent.config.docs > docs/configuration.md`. Do not edit. -->
 
 Everything about an agent can be set in three places, and a value in the first of them wins:
 

@@ -1,0 +1,1 @@
+"""Who may ask: the mesh key, the keys derived from it, and proof that one holds them."""
