@@ -17,6 +17,7 @@ origin is asked once for the mesh. Each step down is counted by name.
 import asyncio
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
@@ -35,7 +36,7 @@ from meshcache.errors import (
 from meshcache.origin.base import Origin
 from meshcache.singleflight import SingleFlight
 from meshcache.store import Draft, Held, Store, memory_draft
-from meshcache.traffic import Source, Traffic
+from meshcache.traffic import Purpose, Source, Traffic
 
 OWNERS_ASKED = 2
 """Living members that a read asks, in the order of rank, before it goes to the origin itself.
@@ -74,9 +75,15 @@ class Mesh(Protocol):
         ...
 
     async def fetch(
-        self, member: str, wanted: Wanted, into: memoryview, *, only_if_held: bool
+        self,
+        member: str,
+        wanted: Wanted,
+        into: memoryview,
+        *,
+        only_if_held: bool,
+        purpose: Purpose = "read",
     ) -> bytes:
-        """Have a member's copy of the block written to `into`.
+        """Have a member's copy of the block written to `into`; the member counts it by `purpose`.
 
         Returns:
             The block's piece checksums, as the member vouches for them.
@@ -94,6 +101,8 @@ class _Found(NamedTuple):
 
     held: Held
     source: Source
+    uncounted: bool = False
+    """Whether the member that gave it has not counted it as read: a load had asked for it."""
 
     def share(self) -> Self:
         return self._replace(held=self.held.share())
@@ -150,11 +159,14 @@ class Reader:
             OriginError: no member holds it, and the origin does not give it.
             DeadlineExceeded: it took too long.
         """
-        held, source = await self._have(wanted, self._find)
+        held, source, uncounted = await self._have(wanted, self._find)
         if wanted.block.file.origin != SNAPSHOT_ORIGIN:
             # What was fetched ahead of its reader was found where that found it.
             source = self._ahead.pop(wanted.block.id, source)
-            self.traffic[wanted.dataset].read(source, held.length)
+            traffic = self.traffic[wanted.dataset]
+            traffic.read(source, held.length)
+            if uncounted:
+                traffic.given += held.length
         return held
 
     async def read_ahead(self, wanted: Wanted) -> None:
@@ -173,10 +185,10 @@ class Reader:
         Raises:
             OriginError, DeadlineExceeded: as `read`.
         """
-        held, source = await self._have(wanted, self._find)
-        held.release()
-        if source != "store":
-            self.loaded_from[source] += wanted.block.length
+        found = await self._have(wanted, self._find_for_load)
+        found.release()
+        if found.source != "store":
+            self.loaded_from[found.source] += wanted.block.length
 
     async def _have(self, wanted: Wanted, find: Callable[[Wanted], Awaitable[_Found]]) -> _Found:
         # A flight that is about to end has its block in the store already, but knows where it was.
@@ -186,6 +198,9 @@ class Reader:
                 return _Found(held, "store")
         return await self._in_time(self._reads, wanted, find)
 
+    async def _find_for_load(self, wanted: Wanted) -> _Found:
+        return await self._find(wanted, "load")
+
     async def _find_ahead(self, wanted: Wanted) -> _Found:
         found = await self._find(wanted)
         self._ahead[wanted.block.id] = found.source
@@ -194,21 +209,21 @@ class Reader:
         return found
 
     async def fill(
-        self, wanted: Wanted, *, only_if_held: bool = False, for_reader: bool = False
+        self, wanted: Wanted, *, only_if_held: bool = False, purpose: Purpose | None = None
     ) -> Held:
         """The block, for a peer that takes this node for its owner. The caller releases it.
 
         Args:
             only_if_held: nothing is asked of the origin for it.
-            for_reader: a reader waits for it at that peer, so that it counts.
+            purpose: what the peer has it for, so that it counts; None: it does not.
 
         Raises:
             BlockNotHeld: `only_if_held`, and it is neither here nor just coming from the origin.
             OriginError: the origin does not give it.
             DeadlineExceeded: it took too long.
         """
-        held, source = await self._have_to_give(wanted, only_if_held)
-        if for_reader and wanted.block.file.origin != SNAPSHOT_ORIGIN:
+        held, source, _ = await self._have_to_give(wanted, only_if_held, purpose)
+        if purpose == "read" and wanted.block.file.origin != SNAPSHOT_ORIGIN:
             traffic = self.traffic[wanted.dataset]
             if source == "origin":
                 traffic.missed += held.length
@@ -216,12 +231,14 @@ class Reader:
                 traffic.given += held.length
         return held
 
-    async def _have_to_give(self, wanted: Wanted, only_if_held: bool) -> _Found:
+    async def _have_to_give(
+        self, wanted: Wanted, only_if_held: bool, purpose: Purpose | None
+    ) -> _Found:
         held = await self._store.lend(wanted.block.id)
         if held is not None:
             return _Found(held, "store")
         if not only_if_held:
-            return await self._in_time(self._fills, wanted, self._own)
+            return await self._in_time(self._fills, wanted, partial(self._own, purpose=purpose))
         if not self._may_join(wanted):
             raise BlockNotHeld(f"block {wanted.block.id} is not held here")
         return await self._in_time(self._origin_reads, wanted, self._read_origin)
@@ -245,23 +262,24 @@ class Reader:
                 f"within {self._deadline:g} s"
             ) from error
 
-    async def _find(self, wanted: Wanted) -> _Found:
+    async def _find(self, wanted: Wanted, purpose: Purpose = "read") -> _Found:
         for member in self._mesh.owners(wanted.block.id, OWNERS_ASKED):
             if member == self._mesh.me:
-                return await self._fill_here(wanted)
+                return await self._fill_here(wanted, purpose)
             try:
-                return await self._fetch(member, wanted)
+                found = await self._fetch(member, wanted, purpose=purpose)
+                return found._replace(uncounted=purpose == "load")
             except ObjectChanged:
                 raise
             except (PeerError, OriginError, ChecksumMismatch) as error:
                 # An owner may lack the credentials or the way to the origin that we have.
                 self.steps[type(error).__name__] += 1
-        return await self._read_from_origin(wanted)
+        return await self._read_from_origin(wanted, purpose)
 
-    async def _fill_here(self, wanted: Wanted) -> _Found:
-        return await self._fills.run(wanted.block.id, lambda: self._own(wanted))
+    async def _fill_here(self, wanted: Wanted, purpose: Purpose) -> _Found:
+        return await self._fills.run(wanted.block.id, lambda: self._own(wanted, purpose))
 
-    async def _own(self, wanted: Wanted) -> _Found:
+    async def _own(self, wanted: Wanted, purpose: Purpose | None = None) -> _Found:
         for member in self._mesh.previous_owners(wanted.block.id, OWNERS_ASKED):
             if member == self._mesh.me:
                 break
@@ -269,12 +287,14 @@ class Reader:
                 return await self._fetch(member, wanted, only_if_held=True)
             except (PeerError, OriginError, ChecksumMismatch) as error:
                 self.steps[type(error).__name__] += 1
-        return await self._read_from_origin(wanted)
+        return await self._read_from_origin(wanted, purpose)
 
-    async def _read_from_origin(self, wanted: Wanted) -> _Found:
-        return await self._origin_reads.run(wanted.block.id, lambda: self._read_origin(wanted))
+    async def _read_from_origin(self, wanted: Wanted, purpose: Purpose | None) -> _Found:
+        return await self._origin_reads.run(
+            wanted.block.id, lambda: self._read_origin(wanted, purpose)
+        )
 
-    async def _read_origin(self, wanted: Wanted) -> _Found:
+    async def _read_origin(self, wanted: Wanted, purpose: Purpose | None = None) -> _Found:
         # Between the look into the store and this flight, another flight may have ended.
         held = await self._store.lend(wanted.block.id)
         if held is not None:
@@ -285,17 +305,30 @@ class Reader:
             try:
                 await self._open_origin(wanted).read(block.file, block.offset, draft.view)
                 if block.file.origin != SNAPSHOT_ORIGIN:
-                    self.traffic[wanted.dataset].fetched += block.length
+                    self._count_fetched(wanted, purpose)
                 return _Found(await draft.commit(), "origin")
             finally:
                 draft.abort()
 
-    async def _fetch(self, member: str, wanted: Wanted, *, only_if_held: bool = False) -> _Found:
+    def _count_fetched(self, wanted: Wanted, purpose: Purpose | None) -> None:
+        traffic = self.traffic[wanted.dataset]
+        traffic.fetched += wanted.block.length
+        if purpose == "load":
+            traffic.loaded += wanted.block.length
+
+    async def _fetch(
+        self,
+        member: str,
+        wanted: Wanted,
+        *,
+        only_if_held: bool = False,
+        purpose: Purpose = "read",
+    ) -> _Found:
         async with self._budget.take(wanted.block.length):
             draft = self._draft(wanted.block)
             try:
                 checksums = await self._mesh.fetch(
-                    member, wanted, draft.view, only_if_held=only_if_held
+                    member, wanted, draft.view, only_if_held=only_if_held, purpose=purpose
                 )
                 return _Found(await draft.commit(checksums), "peer")
             finally:

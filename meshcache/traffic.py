@@ -7,13 +7,17 @@ import msgspec
 Source = Literal["store", "peer", "origin"]
 """Where a reader's block was found: on its node, at another member, or nowhere in the mesh."""
 
+Purpose = Literal["read", "load"]
+"""What a block is had for: a reader waits for it, or a load wants it kept."""
+
 
 class Traffic(msgspec.Struct, array_like=True):
     """Bytes of one dataset, counted by one member since it started.
 
     What a reader has from another member is counted at both: as `peer` where it reads, and as
     `given` or `missed` where it is given, for only that one knows which. So for the whole mesh the
-    sum of all but `peer` and `fetched` is what readers had, guests' readers among them.
+    sum of `store`, `origin`, `given` and `missed` is what readers had, guests' readers among them.
+    What loads have counts as `fetched` and `loaded` alone.
     """
 
     store: int = 0
@@ -29,6 +33,8 @@ class Traffic(msgspec.Struct, array_like=True):
     fetched: int = 0
     """Asked of the origin by this member: for readers, for other members, ahead of readers and by
     loads."""
+    loaded: int = 0
+    """Of these, what loads had them asked for, on this member or another."""
 
     def read(self, source: Source, size: int) -> None:
         """Count what a reader of this node was given."""

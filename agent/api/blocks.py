@@ -13,6 +13,7 @@ from meshcache.agent.node import NODE
 from meshcache.agent.trust.auth import CHECKSUMS_HEADER
 from meshcache.reader import Wanted
 from meshcache.store import Held
+from meshcache.traffic import Purpose
 
 routes = web.RouteTableDef()
 
@@ -40,12 +41,13 @@ async def get_block(request: web.Request) -> web.StreamResponse:
 
     ``only-if-held=1`` in the query, which the proof covers, asks only for what is held; else what
     is missing is filled from the origin, for the asker takes this member for the block's owner.
+    With ``for=load`` it counts as what a load has, else as what a reader was given.
     """
-    only_if_held = _query(request).get("only-if-held") == "1"
+    query = _query(request)
     wanted = wanted_of(request)
-    held = await request.app[NODE].reader.fill(
-        wanted, only_if_held=only_if_held, for_reader=not only_if_held
-    )
+    only_if_held = query.get("only-if-held") == "1"
+    purpose = None if only_if_held else _purpose(query)
+    held = await request.app[NODE].reader.fill(wanted, only_if_held=only_if_held, purpose=purpose)
     with held, request.app[NODE].served.sending(held.length):
         whole = held.length + len(held.checksums)
         part = byte_range(request, whole)
@@ -59,6 +61,10 @@ async def get_block(request: web.Request) -> web.StreamResponse:
             await send(response, data)
         await response.write_eof()
         return response
+
+
+def _purpose(query: dict[str, str]) -> Purpose:
+    return "load" if query.get("for") == "load" else "read"
 
 
 def _cut(held: Held, part: Part) -> Iterator[memoryview]:

@@ -51,9 +51,10 @@ def reads_line(dataset: Mapping[str, Any]) -> str:
 def saved_line(dataset: Mapping[str, Any]) -> str:
     """What the origin need not send."""
     reads = dataset["reads"]
+    loaded = f", {size(reads['loaded'])} of it for loads" if reads["loaded"] else ""
     return (
         f"{size(reads['saved'])} (readers had {size(reads['read'])}, the origin sent "
-        f"{size(reads['fetched'])})"
+        f"{size(reads['fetched'])}{loaded})"
     )
 
 

@@ -17,9 +17,11 @@ class Reads(msgspec.Struct):
     """Found nowhere in the mesh, and had from the origin."""
     fetched: int
     """Asked of the origin, for readers as well as by loads and ahead of readers."""
+    loaded: int
+    """Of these, by loads."""
     saved: int
-    """`read` less `fetched`: what the origin need not send again. Below zero while more was loaded
-    than was read."""
+    """`read` less `fetched`: what the origin need not send again. Nothing while readers were given
+    no more than the origin sent."""
     hit_ratio: float | None
     """Of local and remote together in `read`, 0 to 1, as Fluid's cacheHitRatio; None before a
     read."""
@@ -42,7 +44,8 @@ class Reads(msgspec.Struct):
             remote=remote,
             origin=origin,
             fetched=traffic.fetched,
-            saved=read - traffic.fetched,
+            loaded=traffic.loaded,
+            saved=max(0, read - traffic.fetched),
             hit_ratio=ratio(local + remote),
             local_ratio=ratio(local),
             remote_ratio=ratio(remote),

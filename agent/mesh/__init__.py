@@ -16,6 +16,7 @@ from meshcache.errors import PeerFailed, PeerUnreachable
 from meshcache.gossip import Gossip, Member
 from meshcache.placement import Candidate, Placement
 from meshcache.reader import Wanted
+from meshcache.traffic import Purpose
 
 LISTING_WITHIN = 3600.0
 """Seconds in which a member that was asked to list must answer; if it dies, that is noticed."""
@@ -208,9 +209,17 @@ class MeshView:
         return [store for store in ranked if self._by_store[store].state == "alive"][:count]
 
     async def fetch(
-        self, member: str, wanted: Wanted, into: memoryview, *, only_if_held: bool
+        self,
+        member: str,
+        wanted: Wanted,
+        into: memoryview,
+        *,
+        only_if_held: bool,
+        purpose: Purpose = "read",
     ) -> bytes:
-        return await self._client.fetch(self._peer(member), wanted, into, only_if_held=only_if_held)
+        return await self._client.fetch(
+            self._peer(member), wanted, into, only_if_held=only_if_held, purpose=purpose
+        )
 
     async def fill(self, member: str, wanted: Wanted) -> None:
         """Have a member fill its own store with a block.

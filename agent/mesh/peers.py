@@ -31,6 +31,7 @@ from meshcache.errors import (
     from_wire,
 )
 from meshcache.reader import Wanted
+from meshcache.traffic import Purpose
 
 CONNECT_TIMEOUT = 1.0
 """Seconds. A living member on the same network answers in one, or is as good as dead."""
@@ -122,12 +123,20 @@ class PeerClient:
                 timeout.reschedule(0)
 
     async def fetch(
-        self, peer: Address, wanted: Wanted, into: memoryview, *, only_if_held: bool
+        self,
+        peer: Address,
+        wanted: Wanted,
+        into: memoryview,
+        *,
+        only_if_held: bool,
+        purpose: Purpose = "read",
     ) -> bytes:
         """`meshcache.reader.Mesh.fetch`, from this peer."""
         target = block_target(wanted)
         if only_if_held:
             target += "&only-if-held=1"
+        elif purpose != "read":
+            target += f"&for={purpose}"
         async with self._request(peer, "GET", target) as (answer, nonce):
             self._check(peer, answer, nonce, None)
             return await self._receive(peer, answer, wanted.block, into)

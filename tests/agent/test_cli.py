@@ -29,6 +29,7 @@ READS: dict[str, Any] = {
     "remote": GIB // 2,
     "origin": GIB // 2,
     "fetched": GIB,
+    "loaded": GIB // 4,
     "saved": 3 * GIB,
     "hit_ratio": 0.875,
     "local_ratio": 0.75,
@@ -272,7 +273,8 @@ def test_a_dataset_is_shown_whole(agent: FakeAgent, run: Run) -> None:
     assert (
         "Read:           local 3.00GiB (75.0%), remote 512.00MiB (12.5%), "
         "origin 512.00MiB (12.5%): hit ratio 87.5%\n"
-        "Bytes saved:    3.00GiB (readers had 4.00GiB, the origin sent 1.00GiB)\n"
+        "Bytes saved:    3.00GiB (readers had 4.00GiB, the origin sent 1.00GiB, "
+        "256.00MiB of it for loads)\n"
     ) in out
 
 

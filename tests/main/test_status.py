@@ -162,3 +162,38 @@ def test_hits_and_bytes_saved_are_those_of_the_whole_mesh(
     assert (found["saved"], found["hit_ratio"]) == (total, 0.5)
     here = next(row for row in two.json("status")["held"] if row["name"] == "data")
     assert here["store"] + here["peer"] == total
+
+
+def test_what_loads_copy_is_nobodys_read_and_what_is_read_after_evictions_is_counted_again(
+    mesh: Mesh, origin: Origin, rng: random.Random
+) -> None:
+    sizes = fill(origin, rng, 8)
+    total = sum(sizes.values())
+    one, two = mesh.start("one", "two", flags=["--open-reads"])
+    create(origin, one)
+    wait_until(partial(knows, two))
+    one.run("load", "data", "--all", "--wait")
+
+    def told(**expected: object) -> bool:
+        for agent in (one, two):
+            found = shown(agent)["reads"]
+            assert {key: found[key] for key in expected} == expected
+        return True
+
+    wait_until(partial(told, fetched=total, loaded=total, read=0, saved=0, hit_ratio=None))
+    read(one, sizes)
+    read(two, sizes)
+    twice = 2 * total
+    wait_until(partial(told, fetched=total, loaded=total, read=twice, local=twice, saved=total))
+    assert told(hit_ratio=1.0, local_ratio=1.0, remote_ratio=0.0, origin_ratio=0.0)
+
+    # A store without room for the dataset evicts what it reads, and asks for it again.
+    three = mesh.agent("three", "--open-reads", size="2MiB").start(join=one.gossip)
+    wait_until(partial(knows, three))
+    origin.cap.cap.reset()
+    for _ in range(2):
+        read(three, sizes)
+    asked = origin.cap.cap.counts.object_bytes
+    saved = 3 * total - asked
+    wait_until(partial(told, fetched=total + asked, loaded=total, read=4 * total, saved=saved))
+    assert three.metric("meshcache_store_evictions") > 0

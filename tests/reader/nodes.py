@@ -10,6 +10,7 @@ from meshcache.errors import ObjectChanged, PeerUnreachable
 from meshcache.origin.base import Listed, Origin
 from meshcache.reader import Reader, Wanted
 from meshcache.store import Store
+from meshcache.traffic import Purpose
 from meshcache.units import MIB
 
 BLOCK_SIZE = 1 * MIB
@@ -81,13 +82,19 @@ class View:
         return self.previous[:count]
 
     async def fetch(
-        self, member: str, wanted: Wanted, into: memoryview, *, only_if_held: bool
+        self,
+        member: str,
+        wanted: Wanted,
+        into: memoryview,
+        *,
+        only_if_held: bool,
+        purpose: Purpose = "read",
     ) -> bytes:
         self.wires.fetches.append((self.me, member))
         if member in self.wires.dead:
             raise PeerUnreachable(member)
         held = await self.wires.readers[member].fill(
-            wanted, only_if_held=only_if_held, for_reader=not only_if_held
+            wanted, only_if_held=only_if_held, purpose=None if only_if_held else purpose
         )
         with held:
             into[:] = held.view

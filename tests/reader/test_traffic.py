@@ -1,5 +1,6 @@
 """Bytes are counted once, where they were found: at the reader's node, a peer's, or the origin."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from meshcache.reader import Wanted
 from meshcache.traffic import Traffic
 from meshcache.units import MIB
 from tests.reader.nodes import BLOCK_SIZE, CountingOrigin, Nodes
+from tests.support.wait import eventually
 
 
 @pytest.fixture
@@ -59,3 +61,50 @@ async def test_a_fill_is_asked_of_the_origin_and_read_by_nobody(
     (await nodes["a"].fill(wanted)).release()
     assert nodes["a"].traffic["data"] == Traffic(fetched=MIB)
     assert nodes["a"].bytes_from.total() == 0
+
+
+async def test_what_a_load_has_of_the_owner_is_loaded_and_nobodys_read(
+    nodes: Nodes, wanted: Wanted
+) -> None:
+    await nodes["b"].load(wanted)
+    assert nodes["b"].traffic["data"] == Traffic()
+    assert nodes["a"].traffic["data"] == Traffic(fetched=MIB, loaded=MIB)
+    await nodes["c"].load(wanted)
+    assert nodes["a"].traffic["data"] == Traffic(fetched=MIB, loaded=MIB)
+    assert (nodes["b"].loaded_from, nodes["c"].loaded_from) == ({"peer": MIB}, {"peer": MIB})
+    await nodes.bytes_of("b", wanted.block)
+    assert nodes["b"].traffic["data"] == Traffic(store=MIB)
+
+
+async def test_what_the_owner_loads_of_the_origin_is_loaded_and_nobodys_read(
+    nodes: Nodes, wanted: Wanted
+) -> None:
+    await nodes["a"].load(wanted)
+    await nodes["a"].load(wanted)
+    assert nodes["a"].traffic["data"] == Traffic(fetched=MIB, loaded=MIB)
+    await nodes.bytes_of("b", wanted.block)
+    assert nodes["a"].traffic["data"] == Traffic(given=MIB, fetched=MIB, loaded=MIB)
+
+
+async def test_owners_that_load_at_once_ask_the_origin_and_count_that_once(
+    nodes: Nodes, wanted: Wanted
+) -> None:
+    await asyncio.gather(*(nodes[name].load(wanted) for name in "abc"))
+    total = Traffic()
+    for name in "abc":
+        total.add(nodes[name].traffic["data"])
+    assert total == Traffic(fetched=MIB, loaded=MIB)
+
+
+async def test_a_reader_that_waits_for_what_a_load_fetches_counts_once(
+    nodes: Nodes, wanted: Wanted, origin: CountingOrigin
+) -> None:
+    origin.open.clear()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(nodes["b"].load(wanted))
+        await eventually(lambda: origin.reads == 1)
+        tasks.create_task(nodes.bytes_of("b", wanted.block))
+        await asyncio.sleep(0)  # it joins the load's flight
+        origin.open.set()
+    assert nodes["a"].traffic["data"] == Traffic(fetched=MIB, loaded=MIB)
+    assert nodes["b"].traffic["data"] == Traffic(peer=MIB, given=MIB)
