@@ -120,6 +120,8 @@ class Greeting:
             self.links.give_up(link)
         else:
             self.links.lost(link.number)
+        if message.code == codes.EXPELLED:
+            self.links.expelled(link)
 
     def other_version(self, link: Link | None) -> None:
         """A frame came whose very header this program cannot read."""

@@ -191,12 +191,12 @@ class Links:
         self.context.outputs.append(Close(link.number))
         self._remove(link)
 
-    def drop(self, peer: bytes) -> None:
-        """Close what is open to a member that failed: frames would only pile up in the kernel."""
+    def expel(self, peer: bytes) -> None:
+        """Close what is open to a member that failed, and say so: if it lives after all, it would
+        else take those whom it hears no more for dead."""
         for link in list(self.by_peer.get(peer, ())):
-            if link.dialled:
-                self.context.outputs.append(Close(link.number))
-            self._remove(link)
+            self.close(link, EXPELLED)
+            self.lost(link.number)
 
     def _remove(self, link: Link) -> None:
         del self.by_number[link.number]
@@ -243,6 +243,15 @@ class Links:
         if redial is not None:
             redial.after = self.context.now + redial.delay
             redial.delay = min(2 * redial.delay, self.context.settings.redial_max)
+
+    def expelled(self, link: Link) -> None:
+        """Whoever is at the other end holds this member failed and closes the link. Where it is a
+        neighbour, dial it anew: with the hellos this member learns what is said of it, and can
+        deny it. (Not at once again, though, if that end does nothing but close links.)"""
+        peer = link.peer
+        long_open = link.opened < self.context.now - self.context.settings.redial
+        if peer is not None and peer in self.wanted and long_open:
+            self.urge(peer)
 
     def tend(self) -> None:
         """Dial who is wanted and missing, close what nobody wants; sets its own timer."""

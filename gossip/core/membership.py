@@ -260,7 +260,7 @@ class Membership:
         row.suspect = False
         self.verdicts.close(uid)
         if status == FAILED:
-            self.links.drop(uid)
+            self.links.expel(uid)
         if status == FAILED and cause == SILENT:
             self.lost.add(uid)
         if was_living:

@@ -1,5 +1,7 @@
 """When a member is suspect, when it is failed, and when it is neither. In virtual time."""
 
+from functools import partial
+
 import pytest
 
 from meshcache.gossip import wire
@@ -10,6 +12,7 @@ from meshcache.gossip.core.events import (
     State,
     ViewChanged,
 )
+from meshcache.gossip.core.links import EXPELLED
 from meshcache.gossip.core.settings import Settings
 from tests.gossip.meshes import agreed, all_see, events, mesh, others, state
 
@@ -132,6 +135,35 @@ def test_a_member_that_was_failed_for_a_long_stall_comes_back_with_the_same_uid(
     assert network.run_until(agreed(processes), network.now + 10)
     assert victim.node.members.me.incarnation > 0
     assert all(len(events(process, MemberJoined)) >= 12 for process in rest)
+
+
+def test_a_member_that_was_failed_while_it_stalled_learns_so_when_it_wakes_and_fails_nobody() -> (
+    None
+):
+    network, processes = mesh(12)
+    victim, rest = processes[0], others(processes, processes[0])
+    network.stall(victim)
+    network.run(20)
+    woke = network.now
+    network.resume(victim)
+    assert network.run_until(all_see(rest, victim, State.ALIVE), woke + 0.1)
+    network.run(20)
+    assert not events(victim, MemberFailed)
+    assert not events(victim, MemberSuspect)
+
+
+def test_who_only_closes_links_is_not_dialled_all_the_time() -> None:
+    network, processes = mesh(12)
+    one = processes[0]
+    before = one.node.context.counts["dials"]
+    for _ in range(50):
+        link = next(one.node.links.open(), None)
+        if link is not None:
+            goaway = wire.encode(wire.Goaway(EXPELLED), mesh=one.node.context.mesh, to=one.node.uid)
+            network.act(one, partial(one.node.receive, link.number, goaway))
+        network.run(0.02)
+    assert one.node.context.counts["dials"] - before < 40
+    assert network.run_until(agreed(processes), network.now + 5)
 
 
 def test_two_of_three_that_die_together_are_noticed_by_the_third() -> None:
