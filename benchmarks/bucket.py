@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -66,6 +66,8 @@ class Bucket:
         """Pages from this one on, counted from 1, are answered with status 500."""
         self.fails_late = False
         """They are answered with status 200 and an error in the body, as S3 does at times."""
+        self.begins_behind: Literal["yes", "ignored", "refused"] = "yes"
+        """What becomes of ``start-after``: a directory bucket of S3 refuses it."""
         self.page_size = _PAGE
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -123,7 +125,13 @@ class Bucket:
                 status=200 if self.fails_late else 500, text=error, content_type="application/xml"
             )
         token = query.get("continuation-token")
-        after = base64.b64decode(token).decode() if token else query.get("start-after", "")
+        begin = query.get("start-after", "")
+        if begin and self.begins_behind == "refused":
+            error = "<Error><Code>NotImplemented</Code><Message>no start-after</Message></Error>"
+            return web.Response(status=501, text=error, content_type="application/xml")
+        if self.begins_behind != "yes":
+            begin = ""
+        after = base64.b64decode(token).decode() if token else begin
         index = max(bisect_left(self.keys, prefix), bisect_right(self.keys, after) if after else 0)
         parts: list[str] = []
         last = ""

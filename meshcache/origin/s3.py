@@ -25,7 +25,7 @@ from meshcache.origin.attempts import STALL, Transient, in_attempts
 from meshcache.origin.base import Listed
 from meshcache.origin.ranges import check_content_range
 from meshcache.origin.s3_client import CONNECTIONS, Lease, S3Clients
-from meshcache.origin.s3_errors import failure
+from meshcache.origin.s3_errors import failure, is_refused
 from meshcache.origin.s3_get import S3Gets
 from meshcache.origin.s3_listing import OrderUnusable, Query, Walk
 from meshcache.origin.s3_pages import Page, nanoseconds, page_of
@@ -113,14 +113,21 @@ class S3Origin:
         elif query.after:
             arguments["StartAfter"] = query.after
 
-        async def ask(lease: Lease) -> Page:
-            async with asyncio.timeout(STALL):
-                return page_of(await lease.client.list_objects_v2(**arguments))
+        async def ask(lease: Lease) -> Page | None:
+            try:
+                async with asyncio.timeout(STALL):
+                    return page_of(await lease.client.list_objects_v2(**arguments))
+            except Exception as error:
+                if "StartAfter" in arguments and is_refused(error):
+                    return None
+                raise
 
         try:
             page = await self._ask(ask)
         except ObjectChanged as error:  # a 404 without S3's words
             raise OriginNotFound(f"{self._place.shown}: there is no such bucket") from error
+        if page is None:
+            raise OrderUnusable("a listing cannot begin behind a key")
         if page.truncated and (not page.token or page.token == query.token):
             raise OriginFailed(f"{self._place.shown}: the listing does not go on")
         return page

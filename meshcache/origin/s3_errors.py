@@ -84,6 +84,18 @@ def failure(where: str, error: Exception) -> Exception:
     return OriginFailed(f"{where}: the S3 client gave up ({type(error).__name__})")
 
 
+def is_refused(error: Exception) -> bool:
+    """Whether a server does not take a request as it is: S3's answer to a parameter that this kind
+    of bucket does not have is 400 or 501."""
+    from botocore.exceptions import ClientError
+
+    return isinstance(error, ClientError) and _status(error.response) in (400, 501)
+
+
+def _status(response: dict[str, Any]) -> int:
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def _credential_errors() -> tuple[type[Exception], ...]:
     from botocore import exceptions as b
 
@@ -99,10 +111,11 @@ def _credential_errors() -> tuple[type[Exception], ...]:
 
 
 def _answered(where: str, response: dict[str, Any]) -> Exception:
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    status = _status(response)
     code = str(response.get("Error", {}).get("Code", ""))
     code = code if _WORD.fullmatch(code) else ""
     told = f"HTTP {status}" if code in ("", str(status)) else f"{code}, HTTP {status}"
     cls, meaning = _CODES.get(code) or _STATUSES.get(status) or (OriginFailed, "it failed")
     ours = cls(f"{where}: {meaning} ({told})")
-    return Transient(ours) if status >= 500 or status == 429 or code == "SlowDown" else ours
+    passes = (status >= 500 and status != 501) or status == 429 or code == "SlowDown"
+    return Transient(ours) if passes else ours

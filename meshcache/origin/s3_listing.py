@@ -7,7 +7,8 @@ from a listing of the top level by its delimiter; then a part that has more page
 in two whenever fewer requests are under way than there may be. Where to cut is guessed, by halving
 the alphabet, and found out by asking for the one key behind the guess.
 
-Nothing is left out on trust in the server's order (SeaweedFS's is not S3's: it walks directories).
+Nothing is left out on trust in the server's order (SeaweedFS's is not S3's: it walks directories),
+nor in its knowing how to begin behind a key (S3's own directory buckets do not).
 A part ends at the first key beyond its end, and that must be the very key with which the next one
 began: then the parts together are what one walk would have been, in whatever order the server
 walks. If it is not, cutting is given up: each directory of the top level is walked on its own,
@@ -52,7 +53,8 @@ class Query(NamedTuple):
 
 
 class OrderUnusable(Exception):
-    """Two parts do not meet: the server does not walk in the order of keys, or keys changed."""
+    """Two parts do not meet: the server does not walk in the order of keys, or does not begin
+    behind a key, or keys changed."""
 
 
 class _Part:
@@ -162,7 +164,7 @@ class Walk:
     async def _walk(self, part: _Part, page: Page | None) -> None:
         """Walk a part, from its first page if that is known."""
         if page is None:
-            page = await self._fetch(Query(part.prefix, after=part.after))
+            page = await self._fetch_behind(part.prefix, part.after)
         part.begins(page)
         while True:
             beyond = next((n for n, key in enumerate(page.keys) if _is_beyond(key, part)), None)
@@ -190,7 +192,7 @@ class Walk:
             place = between(reached, high if high is not None else part.prefix + _LAST)
             if place is None:
                 break
-            behind = await self._fetch(Query(part.prefix, place, most=1))
+            behind = await self._fetch_behind(part.prefix, place, most=1)
             if not behind.keys or _is_beyond(behind.keys[0], part):
                 high = place
                 continue
@@ -200,6 +202,12 @@ class Walk:
             self._start(further)
             return
         part.rest = _REST
+
+    async def _fetch_behind(self, prefix: str, after: str, most: int = MAX_PAGE) -> Page:
+        page = await self._fetch(Query(prefix, after, most=most))
+        if page.keys and page.keys[0] <= after:
+            raise OrderUnusable(f"what comes behind {after!r} begins with {page.keys[0]!r}")
+        return page
 
     async def _check_border(self, part: _Part) -> None:
         if part.next is not None and await part.next.first != part.beyond:

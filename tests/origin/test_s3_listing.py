@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -140,6 +141,23 @@ async def test_a_listing_that_fails_at_some_page_is_an_error_and_no_shorter_list
     async with opened(made_up) as origin:
         with pytest.raises(OriginFailed, match="InternalError"):
             await listing(origin)
+
+
+@pytest.mark.parametrize("begins", ["ignored", "refused"])
+@pytest.mark.parametrize("per_folder", [700, 25_000])
+async def test_a_server_that_cannot_begin_behind_a_key_is_listed_whole_by_plain_pages(
+    begins: Literal["ignored", "refused"], per_folder: int
+) -> None:
+    async with Bucket(Numbered(25_000, per_folder=per_folder)) as made_up:
+        made_up.begins_behind = begins
+        async with opened(made_up) as origin:
+            assert (await listing(origin)).keys() == set(made_up.keys)
+            made_up.counts.clear()
+            # That is remembered.
+            assert (await listing(origin)).keys() == set(made_up.keys)
+            folders = len(made_up.keys) // per_folder
+            assert made_up.counts["page"] <= 25 + folders + 1
+            assert not made_up.counts["one"]
 
 
 async def test_keys_are_spelled_as_botocore_reads_them(made_up: Bucket) -> None:
