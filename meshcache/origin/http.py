@@ -24,15 +24,16 @@ from meshcache.errors import (
     OriginFailed,
     OriginNotFound,
 )
+from meshcache.http import Body, Head, Whole
 from meshcache.origin.attempts import Transient
 from meshcache.origin.base import Listed
 from meshcache.origin.http_answers import Version, conditions, refusal, version_of
-from meshcache.origin.http_client import CONNECTIONS, Answer, HttpClient
+from meshcache.origin.http_client import CONNECTIONS, HttpClient, dropped
 from meshcache.origin.http_lists import files_of
 from meshcache.origin.http_pages import entries
 from meshcache.origin.options import truth
 from meshcache.origin.ranges import check_content_range
-from meshcache.origin.sink import Sink
+from meshcache.origin.sink import Cut, Sink
 from meshcache.units import MIB
 
 OPTIONS = frozenset({"list"})
@@ -130,22 +131,24 @@ class HttpOrigin:
         """A page or a list, whose Content-Type has that word."""
         where = _shown(url)
 
-        async def body() -> str:
-            async with self._client.ask("GET", url) as answer:
-                if answer.status != HTTPStatus.OK:
-                    raise refusal(where, answer.status)
-                if answer.url != url:
-                    raise OriginFailed(f"{where} leads to {_shown(answer.url)}: use that URL")
-                if kind not in answer.headers.get("Content-Type", ""):
-                    raise OriginFailed(f"{where} is no directory page")
-                data = bytearray()
-                while chunk := await answer.chunk():
-                    data += chunk
-                    if len(data) > MAX_PAGE:
-                        raise OriginFailed(f"{where}: it is larger than 64MiB")
-                return data.decode("utf-8", "replace")
+        async def page() -> str:
+            body = Whole(MAX_PAGE)
 
-        return await self._client.attempts(body)
+            def take(head: Head, came_from: URL) -> Body:
+                if head.status != HTTPStatus.OK:
+                    return dropped(head, came_from)
+                if came_from != url:
+                    raise OriginFailed(f"{where} leads to {_shown(came_from)}: use that URL")
+                if kind not in head.get("content-type"):
+                    raise OriginFailed(f"{where} is no directory page")
+                return body
+
+            head = await self._client.ask("GET", url, take=take)
+            if head.status != HTTPStatus.OK:
+                raise refusal(where, head.status)
+            return body.data.decode("utf-8", "replace")
+
+        return await self._client.attempts(page)
 
     async def _heads(self, files: "Iterable[URL]") -> "Iterable[Listed]":
         limit = asyncio.Semaphore(_HEADS)
@@ -186,17 +189,17 @@ class HttpOrigin:
 
     async def _version(self, url: URL) -> Version:
         """From HEAD, else, where that is refused or tells no size, from a GET of one byte."""
-        async with self._client.ask("HEAD", url) as answer:
-            version = version_of(answer.status, answer.headers)
-            if answer.status == HTTPStatus.OK and version.size is not None:
-                return version
-            if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-                raise refusal(_shown(url), answer.status)
-        async with self._client.ask("GET", url, {"Range": "bytes=0-0"}) as answer:
-            version = version_of(answer.status, answer.headers)
-            if answer.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or version.size == 0:
-                return version
-            raise refusal(_shown(url), answer.status)
+        head = await self._client.ask("HEAD", url)
+        version = version_of(head.status, head.headers)
+        if head.status == HTTPStatus.OK and version.size is not None:
+            return version
+        if head.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            raise refusal(_shown(url), head.status)
+        head = await self._client.ask("GET", url, {"Range": "bytes=0-0"})
+        version = version_of(head.status, head.headers)
+        if head.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or version.size == 0:
+            return version
+        raise refusal(_shown(url), head.status)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -228,29 +231,31 @@ class HttpOrigin:
         start = offset + sink.done
         # Encoded: the key is the path as the server spelled it.
         url = URL(self.identity + file.key, encoded=True)
+        where = _shown(url)
         wanted = {"Range": f"bytes={start}-{start + sink.left - 1}"}
-        async with self._client.ask("GET", url, wanted | conditions(file.tag)) as answer:
-            skip = self._check(answer, file, _shown(url), start, sink.left)
-            while sink.left and (chunk := await answer.chunk()):
-                part = memoryview(chunk)[skip:]
-                skip -= len(chunk) - len(part)
-                # Without ranges there is more behind what is wanted.
-                sink.write(part[: sink.left] if answer.status == HTTPStatus.OK else part)
-        if sink.left:
-            raise Transient(OriginFailed(f"{_shown(url)}: the answer was cut short"))
 
-    def _check(self, answer: Answer, file: FileVersion, where: str, start: int, left: int) -> int:
-        """Compare the answer's version and range; gives the bytes to skip in its body."""
-        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            raise ObjectChanged(f"{where} is gone (HTTP {answer.status})")
-        if answer.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-            raise refusal(where, answer.status)
-        if not version_of(answer.status, answer.headers).is_of(file.tag, file.size):
-            raise ObjectChanged(f"{where} was replaced")
-        if answer.status == HTTPStatus.OK:
-            return start
-        check_content_range(where, answer.headers.get("Content-Range"), start, left, file.size)
-        return 0
+        def take(head: Head, came_from: URL) -> Body:
+            if head.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                return dropped(head, came_from)
+            return _checked(head, file, where, start, sink)
+
+        head = await self._client.ask("GET", url, wanted | conditions(file.tag), take)
+        if head.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            raise ObjectChanged(f"{where} is gone (HTTP {head.status})")
+        if head.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            raise refusal(where, head.status)
+        if sink.left:
+            raise Transient(OriginFailed(f"{where}: the answer was cut short"))
+
+
+def _checked(head: Head, file: FileVersion, where: str, start: int, sink: Sink) -> Body:
+    """Where the body of an answer goes whose version and range are the right ones."""
+    if not version_of(head.status, head.headers).is_of(file.tag, file.size):
+        raise ObjectChanged(f"{where} was replaced")
+    if head.status == HTTPStatus.OK:
+        return Cut(sink, start)  # without ranges there is more around what is wanted
+    check_content_range(where, head.get("content-range"), start, sink.left, file.size)
+    return sink
 
 
 def _parse(text: str) -> URL:

@@ -73,17 +73,18 @@ class Version(msgspec.Struct, frozen=True):
 
 
 def version_of(status: int, headers: Mapping[str, str]) -> Version:
-    """Read an answer to HEAD or GET, with a range (206; 416 if it holds nothing) or without."""
-    etag = headers.get("ETag", "").strip()
+    """Read an answer to HEAD or GET, with a range (206; 416 if it holds nothing) or without; the
+    headers' names in lower case."""
+    etag = headers.get("etag", "")
     size: int | None = None
     if status in (206, 416):
-        match = _TOTAL.fullmatch(headers.get("Content-Range", ""))
+        match = _TOTAL.fullmatch(headers.get("content-range", ""))
         size = int(match[1]) if match else None
-    elif (length := headers.get("Content-Length", "")).isdecimal():
+    elif (length := headers.get("content-length", "")).isdecimal():
         size = int(length)
     return Version(
         etag=etag if _ETAG.fullmatch(etag) else "",
-        modified=headers.get("Last-Modified", "").strip(),
+        modified=headers.get("last-modified", ""),
         size=size,
     )
 

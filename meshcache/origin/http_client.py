@@ -1,15 +1,13 @@
-"""Asking a web server: one connection pool, our errors, a deadline for silence."""
+"""Asking a web server: redirects followed, our errors."""
 
-import asyncio
-import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import ssl
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import aiohttp
 from yarl import URL
 
-from meshcache.errors import OriginFailed, OriginUnreachable
+from meshcache.errors import InvalidInput, OriginFailed, OriginUnreachable
+from meshcache.http import BadAnswer, Body, Client, First, Head, Site, TooLong
 from meshcache.origin.attempts import CONNECT, STALL, Transient, in_attempts
 from meshcache.origin.causes import cause_of
 from meshcache.units import KIB
@@ -19,61 +17,72 @@ T = TypeVar("T")
 CONNECTIONS = 32
 """To one origin from one node."""
 
+REDIRECTS = 10
+_REDIRECT = (301, 302, 303, 307, 308)
+_NEEDLESS = 16 * KIB
+"""Bytes of an error's or redirect's body that are read to keep its connection."""
 
-class Answer:
-    """An answer whose body is under way."""
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "meshcache"}
+"""Of each request. Not signed: proxies may change them."""
 
-    def __init__(self, response: aiohttp.ClientResponse, patience: asyncio.Timeout) -> None:
-        self._response = response
-        self._patience = patience
-        self.url = response.url
-        """Where it came from, after redirects."""
-        self.status = response.status
-        self.headers = response.headers
+Take = Callable[[Head, URL], Body]
+"""Looks at an answer and where it came from, and says where its body goes; raises what is wrong."""
 
-    async def chunk(self) -> bytes:
-        """The next part of the body; empty at its end."""
-        data = await self._response.content.readany()
-        self._patience.reschedule(asyncio.get_running_loop().time() + STALL)
-        return data
+
+def dropped(head: Head, url: URL) -> Body:
+    """A `Take` for answers of which only the head counts."""
+    return First(_NEEDLESS)
 
 
 class HttpClient:
-    """A connection pool, made when first used."""
+    """Connections to a web server and to where it redirects."""
 
     def __init__(self, where: str) -> None:
         """`where` names the origin in messages."""
         self._where = where
-        self._session: aiohttp.ClientSession | None = None
+        self._client = Client(connect=CONNECT, connections=2 * CONNECTIONS)
 
-    @asynccontextmanager
     async def ask(
-        self, method: str, url: URL, headers: dict[str, str] | None = None
-    ) -> AsyncIterator[Answer]:
-        """Send a request; the body can be read within the block. What is left of it is dropped.
+        self, method: str, url: URL, headers: dict[str, str] | None = None, take: Take = dropped
+    ) -> Head:
+        """Send a request, follow redirects; gives the last answer's head when its body is taken.
 
         Raises:
             OriginError, Transient or TimeoutError: for `attempts`.
         """
         try:
-            async with (
-                asyncio.timeout(STALL) as patience,
-                self._pool().request(
-                    method, url, headers=headers, allow_redirects=True, proxy=proxy_of(url)
-                ) as response,
-            ):
-                encoding = response.headers.get("Content-Encoding", "identity")
-                if encoding != "identity":  # not asked for, and its ranges are of other bytes
-                    raise OriginFailed(f"{self._where}: the server sends it encoded as it likes")
-                yield Answer(response, patience)
-        except (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError) as error:
+            for _ in range(REDIRECTS + 1):
+                head = await self._ask(method, url, HEADERS | (headers or {}), take)
+                if not _leads_on(head):
+                    return head
+                url = url.join(URL(head.get("location"))).with_fragment(None)
+        except ssl.SSLError as error:
             raise OriginUnreachable(f"{self._where}: {cause_of(error)}") from error
-        except (aiohttp.TooManyRedirects, aiohttp.InvalidURL) as error:
-            raise OriginFailed(f"{self._where}: the server redirects without end") from error
         except TimeoutError:
             raise
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise Transient(OriginUnreachable(f"{self._where}: {cause_of(error)}")) from error
+        except TooLong as error:
+            raise OriginFailed(f"{self._where}: {error}") from error
+        except BadAnswer as error:
+            raise Transient(OriginFailed(f"{self._where}: {error}")) from error
+        except (InvalidInput, ValueError) as error:  # of the server's Location, or of a proxy
+            said = error if isinstance(error, InvalidInput) else "it redirects to what is no URL"
+            raise OriginFailed(f"{self._where}: {said}") from error
+        raise OriginFailed(f"{self._where}: the server redirects without end")
+
+    async def _ask(self, method: str, url: URL, headers: dict[str, str], take: Take) -> Head:
+        def body_of(head: Head) -> Body:
+            if _leads_on(head):
+                return dropped(head, url)
+            # Not asked for, and its ranges are of other bytes.
+            if head.get("content-encoding").lower() not in ("", "identity"):
+                raise OriginFailed(f"{self._where}: the server sends it encoded as it likes")
+            return take(head, url)
+
+        return await self._client.ask(
+            Site.of(url), method, url.raw_path_qs, headers, body_of, silence=STALL
+        )
 
     async def attempts(self, work: Callable[[], Awaitable[T]]) -> T:
         """`work`, which uses `ask`, tried again while what goes wrong may pass.
@@ -83,27 +92,10 @@ class HttpClient:
         """
         return await in_attempts(work, where=self._where)
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                auto_decompress=False,
-                connector=aiohttp.TCPConnector(limit=2 * CONNECTIONS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept-Encoding": "identity", "User-Agent": "meshcache"},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
-                read_bufsize=256 * KIB,
-            )
-        return self._session
-
     async def close(self) -> None:
-        """Close the pool. Idempotent."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """End all connections. Idempotent."""
+        await self._client.close()
 
 
-def proxy_of(url: URL) -> str | None:
-    """The environment's proxy for a URL. (aiohttp's own trust_env would send ~/.netrc along.)"""
-    if url.host is None or urllib.request.proxy_bypass(url.host):
-        return None
-    return urllib.request.getproxies().get(url.scheme)
+def _leads_on(head: Head) -> bool:
+    return head.status in _REDIRECT and bool(head.get("location"))

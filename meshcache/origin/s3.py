@@ -21,6 +21,7 @@ from meshcache.errors import (
     OriginNotFound,
     OriginUnversioned,
 )
+from meshcache.http import Body, Head
 from meshcache.origin.attempts import STALL, Transient, in_attempts
 from meshcache.origin.base import Listed
 from meshcache.origin.ranges import check_content_range
@@ -185,35 +186,36 @@ class S3Origin:
         start = offset + sink.done
         match = f'"{file.tag}"'
         part = f"bytes={start}-{start + sink.left - 1}"
-        async with asyncio.timeout(STALL) as patience:
+        if self._gets.serve(lease):
 
-            def progress() -> None:
-                patience.reschedule(asyncio.get_running_loop().time() + STALL)
+            def take(head: Head) -> Body:
+                said = head.get("etag"), head.get("content-range"), head.length
+                self._check(said, file, start, sink.left)
+                return sink
 
-            if self._gets.serve(lease):
-                headers = {"If-Match": match, "Range": part}
-                async with self._gets.ask(lease, file.key, headers) as response:
-                    told = response.headers
-                    said = told.get("ETag"), told.get("Content-Range"), response.content_length
-                    self._check(said, file, start, sink.left)
-                    while chunk := await response.content.readany():
-                        sink.write(chunk)
-                        progress()
-            else:
-                answer = await lease.client.get_object(
-                    Bucket=self._place.bucket, Key=file.key, IfMatch=match, Range=part
-                )
-                body = answer["Body"]
-                try:
-                    said = tuple(map(answer.get, ("ETag", "ContentRange", "ContentLength")))
-                    self._check(said, file, start, sink.left)
-                    while chunk := await body.read(min(_CHUNK, sink.left + 1)):
-                        sink.write(chunk)
-                        progress()
-                finally:
-                    body.close()  # of a body that was read to its end, the connection is kept
+            headers = {"If-Match": match, "Range": part}
+            await self._gets.ask(lease, file.key, headers, take, silence=STALL)
+        else:
+            await self._fill_by_client(lease, file, start, sink, {"IfMatch": match, "Range": part})
         if sink.left:
             raise Transient(OriginFailed(f"{self._place.shown}: the answer was cut short"))
+
+    async def _fill_by_client(
+        self, lease: Lease, file: FileVersion, start: int, sink: Sink, conditions: dict[str, str]
+    ) -> None:
+        async with asyncio.timeout(STALL) as patience:
+            answer = await lease.client.get_object(
+                Bucket=self._place.bucket, Key=file.key, **conditions
+            )
+            body = answer["Body"]
+            try:
+                said = tuple(map(answer.get, ("ETag", "ContentRange", "ContentLength")))
+                self._check(said, file, start, sink.left)
+                while chunk := await body.read(min(_CHUNK, sink.left + 1)):
+                    sink.write(chunk)
+                    patience.reschedule(asyncio.get_running_loop().time() + STALL)
+            finally:
+                body.close()  # of a body that was read to its end, the connection is kept
 
     def _check(self, said: tuple[Any, ...], file: FileVersion, start: int, left: int) -> None:
         """`said` is the answer's ETag, Content-Range and Content-Length."""
@@ -221,7 +223,7 @@ class S3Origin:
         where = f"{self._place.shown}: {file.key!r}"
         if (etag or "").strip('"') != file.tag:
             raise ObjectChanged(f"{where} was replaced")
-        if told is None and start == 0 and left == file.size == length:
+        if not told and start == 0 and left == file.size == length:
             return
         check_content_range(where, told, start, left, file.size)
 

@@ -1,6 +1,7 @@
 """What an answer or an exception of the S3 client means, as an error of ours: one table."""
 
 import re
+import ssl
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ from meshcache.errors import (
     OriginNotFound,
     OriginUnreachable,
 )
+from meshcache.http import BadAnswer
 from meshcache.origin.attempts import Transient
 from meshcache.origin.causes import cause_of
 
@@ -76,10 +78,12 @@ def failure(where: str, error: Exception) -> Exception:
         return OriginNotFound(f"{where}: no bucket can have that name")
     if isinstance(error, ResponseParserError):
         return Transient(OriginFailed(f"{where}: the answer cannot be read; is this S3?"))
-    if isinstance(error, b.SSLError):
+    if isinstance(error, BadAnswer):
+        return Transient(OriginFailed(f"{where}: {error}"))
+    if isinstance(error, (b.SSLError, ssl.SSLError)):
         return OriginUnreachable(f"{where}: {cause_of(error)}")
     if isinstance(error, (b.HTTPClientError, b.ConnectionError, aiohttp.ClientError, OSError)):
-        # Refused and broken connections; in the middle of a body the errors are aiohttp's own.
+        # Refused and broken connections; of a listing's body the errors are aiohttp's own.
         return Transient(OriginUnreachable(f"{where}: {cause_of(error)}"))
     return OriginFailed(f"{where}: the S3 client gave up ({type(error).__name__})")
 
