@@ -19,18 +19,21 @@ _WITHIN = 30.0
 """Seconds for one bind: the mount answers by then, or not at all."""
 
 
-def clear(places: Iterable[Path]) -> None:
+def clear(places: Iterable[Path], *, volume: bool = False) -> None:
     """Take away what an earlier keeper left at these places.
+
+    Args:
+        volume: they are a container's volumes, so its runtime has mounted something there.
 
     Raises:
         MountpointUnusable: something else than meshcache's is mounted there.
         EnvironmentUnfit: the right to unmount is missing.
     """
     for place in map(locate, places):
-        while (mounted := mount_at(place)) is not None:
-            if mounted.fs_type != FS_TYPE:
-                raise MountpointUnusable(f"{place} is mounted already ({mounted.source})")
+        while (mounted := mount_at(place)) is not None and mounted.fs_type == FS_TYPE:
             detach(place)
+        if mounted is not None and not volume:
+            raise MountpointUnusable(f"{place} is mounted already ({mounted.source})")
 
 
 def bind(dataset: Path, binds: Mapping[str, Path]) -> None:

@@ -42,6 +42,7 @@ from meshcache.fuse.messages import (
 from meshcache.fuse.mountinfo import Mounted, mount_at
 from meshcache.fuse.mountpoint import check_mountpoint, detach, mount
 from meshcache.fuse.packets import receive_now
+from meshcache.fuse.volumes import Reach
 
 log = structlog.get_logger("meshcache.fuse.keeper")
 
@@ -66,6 +67,8 @@ class MountSpec(msgspec.Struct, frozen=True):
     its name. The keeper takes it over, and neither mounts nor unmounts."""
     volume: bool = False
     """The mountpoint is a volume that a container shares with others (`check_mountpoint`)."""
+    reach: Path | None = None
+    """Where the volumes stay in reach of the next container (`meshcache.fuse.volumes`)."""
     binds: dict[str, Path] = {}
     """Folder of the dataset -> the directory that shows it alone (`meshcache.fuse.binds`)."""
     allow_other: bool = True
@@ -98,15 +101,32 @@ def keep(
         MeshcacheError, OSError: whatever the first `connect` raised.
         In all cases nothing is left mounted.
     """
-    place = spec.mountpoint
-    if spec.device is None:
-        binds.clear(spec.binds.values())
-        place = check_mountpoint(spec.mountpoint, volume=spec.volume)
-    door = connect()
-    with door, _stop_signals() as signals:
+    places = (spec.mountpoint, *spec.binds.values())
+    reach = Reach(spec.reach, places) if spec.reach is not None else None
+
+    def ready() -> None:
+        if reach is not None:
+            reach.show()
+        on_ready()
+
+    with contextlib.ExitStack() as stack:
+        if reach is not None:
+            reach.recover()
+            stack.callback(reach.release)
+            spec = msgspec.structs.replace(
+                spec,
+                mountpoint=reach.of(spec.mountpoint),
+                binds={path: reach.of(volume) for path, volume in spec.binds.items()},
+            )
+        place = spec.mountpoint
+        if spec.device is None:
+            binds.clear(spec.binds.values(), volume=spec.volume)
+            place = check_mountpoint(spec.mountpoint, volume=spec.volume)
+        door = stack.enter_context(connect())
+        signals = stack.enter_context(_stop_signals())
         keeper = _Keeper(spec, place, connect, signals)
         try:
-            return keeper.run(door, on_ready)
+            return keeper.run(door, ready)
         finally:
             keeper.close()
 

@@ -59,19 +59,31 @@ def check_mountpoint(path: Path, *, volume: bool = False) -> Path:
         EnvironmentUnfit: this machine or container cannot mount.
     """
     place = locate(path)
+    mounted = bury(path, leave_lowest=volume)
+    if mounted is None or mounted.fs_type != FS_TYPE:
+        _check_free(path, place, mounted)
+    _check_machine()
+    return place
+
+
+def bury(path: Path, *, leave_lowest: bool = False) -> Mounted | None:
+    """Unmount what dead servers of meshcache's left at `path`, one over the other, or all but the
+    lowest. Gives what is on top then.
+
+    Raises:
+        MountpointUnusable: the server of one of them is alive.
+    """
+    place = locate(path)
     while (mounted := mount_at(place)) is not None and mounted.fs_type == FS_TYPE:
         if not _is_dying(place):
             raise MountpointUnusable(
                 f"{path} is mounted already ({mounted.source}): unmount it with "
                 f"`meshcache umount {path}` or choose another directory"
             )
-        if volume and layers_at(place) == 1:
+        if leave_lowest and layers_at(place) == 1:
             break
         _unmount(place, _MNT_DETACH)
-    else:
-        _check_free(path, place, mounted)
-    _check_machine()
-    return place
+    return mounted
 
 
 def _check_free(path: Path, place: Path, mounted: Mounted | None) -> None:

@@ -72,6 +72,14 @@ def mount(
             "--volume", help="The MOUNTPOINT is a volume that this container shares with others."
         ),
     ] = False,
+    reach: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="With --volume: a folder that outlives this container and propagates as the "
+            "volume does. Through it the next container unmounts what a killed one left.",
+        ),
+    ] = None,
     until_alone: Annotated[
         float | None,
         typer.Option(
@@ -112,6 +120,8 @@ def mount(
     is_given = fd_socket is not None or given.is_descriptor(place)
     if is_given and binds:
         raise InvalidInput("--bind needs a MOUNTPOINT that this command mounts itself")
+    if reach is not None and not volume:
+        raise InvalidInput("--reach goes with --volume: a MOUNTPOINT of no volume needs none")
     if daemon:
         if is_given:
             raise InvalidInput("a given device is served in the foreground: without --daemon")
@@ -155,6 +165,7 @@ def mount(
             mountpoint=place,
             device=device,
             volume=volume,
+            reach=reach,
             binds=binds,
             allow_other=allow_other,
         )

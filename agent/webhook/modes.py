@@ -11,8 +11,13 @@ from meshcache.agent.webhook.settings import Mode, SidecarSettings
 MOUNTS: Final = "/meshcache"
 """Where a sidecar has its mounts; the volumes that show them to the app are mounted there."""
 
-SOCKETS: Final = "/run/meshcache"
-"""Where a sidecar has its agent's socket, and gets a mounted device handed in."""
+RUN: Final = "/run/meshcache"
+"""Where a sidecar has its agent's socket, gets a mounted device handed in, and keeps its volumes in
+reach of the sidecar that comes after it was killed."""
+
+_UNMEASURED: Final = {"medium": "Memory"}
+"""The kubelet measures a volume on disk by its files, those of a mount that lies over it: it would
+count the dataset as the pod's ephemeral storage, and evict the pod."""
 
 _READS_THE_MOUNT: Final = 'grep -qs " $0 fuse" /proc/self/mounts && ls "$0" >/dev/null'
 """Ready is what answers: a mount that is there and hangs is not."""
@@ -85,16 +90,20 @@ class _Fuse:
         self.security: dict[str, Any] = as_root if privileged else {}
 
     def source(self, served: Served, settings: SidecarSettings) -> dict[str, Any]:
-        return {"emptyDir": {}}
+        return {"emptyDir": _UNMEASURED if self.propagates else {}}
 
     def arguments(self, served: Served, settings: SidecarSettings) -> list[str]:
         binds = [f"--bind={path}={MOUNTS}/{volume}" for path, volume in served.subpaths.items()]
-        return [*_mount(served), "--volume", *binds, served.dataset, served.mountpoint]
+        reach = [f"--reach={RUN}"] if self.propagates else []
+        return [*_mount(served), "--volume", *reach, *binds, served.dataset, served.mountpoint]
 
     def mounts(self, served: Served) -> list[dict[str, Any]]:
-        more = {"mountPropagation": "Bidirectional"} if self.propagates else {}
-        places = (served.volume, *served.subpaths.values())
-        return [{"name": name, "mountPath": f"{MOUNTS}/{name}"} | more for name in places]
+        places = {name: f"{MOUNTS}/{name}" for name in (served.volume, *served.subpaths.values())}
+        more = {}
+        if self.propagates:
+            more = {"mountPropagation": "Bidirectional"}
+            places[served.run_volume] = RUN
+        return [{"name": name, "mountPath": place} | more for name, place in places.items()]
 
     def check(self, served: Served) -> list[str]:
         return ["sh", "-c", _READS_THE_MOUNT, served.mountpoint]
@@ -130,14 +139,14 @@ class _Descriptor:
         return source
 
     def arguments(self, served: Served, settings: SidecarSettings) -> list[str]:
-        given = [f"--fd-socket={_socket(served)}", f"--ready-file={SOCKETS}/ready"]
+        given = [f"--fd-socket={_socket(served)}", f"--ready-file={RUN}/ready"]
         return [*_mount(served), *given, served.dataset]
 
     def mounts(self, served: Served) -> list[dict[str, Any]]:
-        return [{"name": served.run_volume, "mountPath": SOCKETS}]
+        return [{"name": served.run_volume, "mountPath": RUN}]
 
     def check(self, served: Served) -> list[str]:
-        return ["test", "-e", f"{SOCKETS}/ready"]
+        return ["test", "-e", f"{RUN}/ready"]
 
     def variables(self, served: Served, settings: SidecarSettings) -> dict[str, str]:
         return {}
@@ -154,14 +163,14 @@ class _Http:
 
     def arguments(self, served: Served, settings: SidecarSettings) -> list[str]:
         where = f"--listen=127.0.0.1:{settings.http_port + served.number}"
-        socket = f"--socket={SOCKETS}/agent.sock"
+        socket = f"--socket={RUN}/agent.sock"
         return ["agent", "--role=guest", where, "--gossip=:0", "--open-reads", socket]
 
     def mounts(self, served: Served) -> list[dict[str, Any]]:
-        return [{"name": served.run_volume, "mountPath": SOCKETS}]
+        return [{"name": served.run_volume, "mountPath": RUN}]
 
     def check(self, served: Served) -> list[str]:
-        return ["meshcache", "ls", f"--socket={SOCKETS}/agent.sock", served.dataset]
+        return ["meshcache", "ls", f"--socket={RUN}/agent.sock", served.dataset]
 
     def variables(self, served: Served, settings: SidecarSettings) -> dict[str, str]:
         name = served.dataset.upper().replace("-", "_").replace(".", "_")
@@ -176,7 +185,7 @@ def _mount(served: Served) -> list[str]:
 
 
 def _socket(served: Served) -> str:
-    return f"{SOCKETS}/fd.sock"
+    return f"{RUN}/fd.sock"
 
 
 WAYS: Final[dict[Mode, Way]] = {

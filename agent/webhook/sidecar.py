@@ -42,11 +42,11 @@ def volumes(served: Served, settings: SidecarSettings) -> list[Volume]:
     """The volumes of a sidecar: the dataset's, and those that it brings along."""
     way = WAYS[settings.mode]
     limit = settings.cache_size.removesuffix("B")
-    made = [{"name": served.volume} | way.source(served, settings)]
+    source = way.source(served, settings)
+    made = [{"name": name} | source for name in (served.volume, *served.subpaths.values())]
     made.append({"name": served.cache_volume, "emptyDir": {"sizeLimit": limit}})
     if any(mount["name"] == served.run_volume for mount in way.mounts(served)):
         made.append({"name": served.run_volume, "emptyDir": {"medium": "Memory"}})
-    made += [{"name": name, "emptyDir": {}} for name in served.subpaths.values()]
     return made
 
 

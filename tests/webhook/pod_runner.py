@@ -11,6 +11,7 @@ All containers see the machine's own root, read-only, and its network.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -144,16 +145,19 @@ class Pod:
         run("mount", "--make-rshared", str(self.volumes))
         for volume in self.spec["volumes"]:
             if "emptyDir" in volume:
-                (self.volumes / volume["name"]).mkdir(mode=0o777)
-                (self.volumes / volume["name"]).chmod(0o777)
+                folder = self.volumes / volume["name"]
+                folder.mkdir()
+                if volume["emptyDir"].get("medium") == "Memory":
+                    run("mount", "-t", "tmpfs", "memory", str(folder))
+                folder.chmod(0o777)
         self.sidecars: list[Container] = []
         self.restarts = 3
 
     def run(self) -> int:
+        apps = [Container(spec, self) for spec in self.spec["containers"]]
         try:
             for spec in self.spec.get("initContainers", ()):
                 self._init(Container(spec, self))
-            apps = [Container(spec, self) for spec in self.spec["containers"]]
             for app in apps:
                 app.start()
             while any(app.poll() is None for app in apps):
@@ -161,6 +165,8 @@ class Pod:
                 time.sleep(0.05)
             return max(app.wait(1) for app in apps)
         finally:
+            for app in apps:
+                app.clear()
             self._end()
 
     def _init(self, container: Container) -> None:
@@ -206,7 +212,8 @@ class Pod:
             ends[sidecar.name] = {"code": code, "seconds": time.monotonic() - began}
             sidecar.clear()
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-        left = [line for line in mounts if f" {self.volumes}/" in line and "meshcache:" in line]
+        below = [line for line in mounts if f" {self.volumes}/" in line]
+        left = [line for line in below if not line.endswith(" - tmpfs memory rw")]
         (self.folder / "end.json").write_text(json.dumps({"sidecars": ends, "mounts": left}))
 
 
@@ -233,4 +240,5 @@ _CAPABILITIES = [
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     sys.exit(Pod(Path(sys.argv[1])).run())

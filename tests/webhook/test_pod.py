@@ -54,6 +54,14 @@ class Pod:
         parts = ((path.name, path.read_text()) for path in self.folder.glob("*.log"))
         return "\n".join(f"--- {name}\n{text[-3000:]}" for name, text in parts)
 
+    def mounts(self) -> list[str]:
+        """Those of datasets on the pod's volumes, as its node sees them."""
+        lines = Path(f"/proc/{self.process.pid}/mounts").read_text().splitlines()
+        return [line for line in lines if f" {self.folder}/volumes/" in line and "fuse" in line]
+
+    def wait_for(self, line: str, name: str) -> None:
+        wait_until(lambda: line in self.log(name) or self.process.poll() is not None, within=60)
+
     def wait(self) -> int:
         out, err = self.process.communicate(timeout=100)
         assert self.process.returncode is not None
@@ -74,6 +82,7 @@ class Pod:
 @pytest.fixture
 def node(mesh: Mesh, origin: Origin) -> Agent:  # noqa: F811
     origin.put("file", DATA)
+    origin.put("deep/file", DATA)
     (one,) = mesh.start("node")
     origin.create(one, "models")
     return one
@@ -84,6 +93,8 @@ def job(node: Agent, script: str) -> dict[str, Any]:
     pod = review("job-single")["request"]["object"]
     app = pod["spec"]["containers"][0]
     app |= {"command": ["/bin/sh", "-c", script], "args": [], "env": []}
+    folder = next(one for one in app["volumeMounts"] if one["mountPath"] == "/data")
+    app["volumeMounts"].append(folder | {"mountPath": "/sub", "subPath": "deep"})
     app["securityContext"] = {"runAsUser": 1000, "runAsGroup": 1000}
     key = node.run("keys", "guest", "models").stdout.strip()
     settings = SidecarSettings.model_validate(
@@ -116,25 +127,30 @@ def test_a_job_reads_its_data_and_completes_and_nothing_is_left(node: Agent, fol
     assert ended["mounts"] == []
 
 
-def test_an_app_reads_on_after_its_sidecar_was_killed(node: Agent, folder: Path) -> None:
+def test_an_app_reads_on_whenever_its_sidecar_was_killed(node: Agent, folder: Path) -> None:
     script = """
-        sha256sum /data/file; echo first
-        while sha256sum /data/file >/dev/null 2>&1; do sleep 0.05; done
-        echo broken
-        until sha256sum /data/file 2>/dev/null; do sleep 0.1; done
+        both() { sha256sum /data/deep/file /sub/file; }
+        for turn in 1 2; do
+            both; echo turn $turn
+            while both >/dev/null 2>&1; do sleep 0.05; done
+            until both >/dev/null 2>&1; do sleep 0.1; done
+        done
+        both
     """
     pod = Pod(folder, job(node, script))
     app = pod_name(folder)
     try:
-        wait_until(lambda: "first" in pod.log(app) or pod.process.poll() is not None, within=60)
-        (folder / "kill-meshcache-fuse-0").touch()
+        for turn in (1, 2):
+            pod.wait_for(f"turn {turn}", app)
+            # Of the dataset and of its folder, on the volumes and where the sidecar keeps them.
+            assert len(pod.mounts()) == 4
+            (folder / "kill-meshcache-fuse-0").touch()
         assert pod.wait() == 0
     finally:
         pod.close()
-    lines = pod.log(app).split("\n")
-    assert lines[0].split()[0] == WHOLE
-    assert "broken" in lines
-    assert lines[lines.index("broken") + 1].split()[0] == WHOLE
+    sums = [line.split()[0] for line in pod.log(app).splitlines() if not line.startswith("turn")]
+    assert sums == [WHOLE] * 6
+    assert pod.end()["mounts"] == []
 
 
 def pod_name(folder: Path) -> str:

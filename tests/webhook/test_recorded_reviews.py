@@ -124,6 +124,28 @@ def test_the_claims_volume_is_replaced_and_its_mounts_let_the_data_in() -> None:
     assert pod["metadata"]["annotations"][INJECTED] == f"{data['name']}=models"
 
 
+def test_a_mounted_volume_is_none_that_the_kubelet_measures_as_disk() -> None:
+    # It would find the dataset there, and evict the pod for its size.
+    pod = patched("two-datasets")
+    sources = {one["name"]: one.get("emptyDir") for one in pod["spec"]["volumes"]}
+    for sidecar in sidecars(pod):
+        for mount in sidecar["volumeMounts"]:
+            shared = mount.get("mountPropagation") == "Bidirectional"
+            assert (sources[mount["name"]] == {"medium": "Memory"}) == shared
+
+
+def test_a_sidecar_finds_the_volumes_of_the_one_before_it_in_a_volume_that_is_its_own() -> None:
+    pod = patched("two-datasets")
+    for number, sidecar in enumerate(sidecars(pod)):
+        assert "--reach=/run/meshcache" in sidecar["args"]
+        (own,) = (m for m in sidecar["volumeMounts"] if m["mountPath"] == "/run/meshcache")
+        assert own == {
+            "name": f"meshcache-run-{number}",
+            "mountPath": "/run/meshcache",
+            "mountPropagation": "Bidirectional",
+        }
+
+
 def test_a_claim_that_is_no_dataset_is_left_alone() -> None:
     pod = patched("statefulset-with-own-pvc")
     (own,) = (one for one in pod["spec"]["volumes"] if "persistentVolumeClaim" in one)
@@ -147,7 +169,7 @@ def test_a_folder_of_a_dataset_is_shown_by_a_volume_of_its_own() -> None:
     assert train["mountPropagation"] == "HostToContainer"
     imagenet = sidecars(pod)[0]
     assert f"--bind=train=/meshcache/{train['name']}" in imagenet["args"]
-    assert {"name": train["name"], "emptyDir": {}} in pod["spec"]["volumes"]
+    assert {"name": train["name"], "emptyDir": {"medium": "Memory"}} in pod["spec"]["volumes"]
 
 
 def test_an_app_of_an_unprivileged_user_stays_one() -> None:
