@@ -1,6 +1,7 @@
 """Following the mesh: what this node does when members, datasets or heads change."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -10,7 +11,7 @@ from meshcache.agent.node import Node
 from meshcache.agent.snapshots import snapshot_block
 from meshcache.dataset import Dataset
 from meshcache.errors import MeshcacheError
-from meshcache.gossip import Event, MapChanged
+from meshcache.gossip import Event, MapChanged, NotRunning
 from meshcache.origin.open import warm_up
 from meshcache.tasks import TaskSet
 
@@ -23,19 +24,24 @@ VERSIONS_SHARE = 20
 """Former versions' snapshots are kept from eviction in one part of that many of the store."""
 
 
+SETTLE_PAUSE = 0.05
+"""Seconds in which changes of datasets are seen together: a thousand may come at once."""
+
+
 class Follower:
     """Follows gossip's events for the parts that act on them."""
 
     def __init__(self, node: Node, tasks: TaskSet) -> None:
         self._node = node
         self._tasks = tasks
+        self._unsettled = asyncio.Event()
         self._schedule = Schedule(
             node.catalog.all, node.catalog.head, self._rank, self._start_refresh
         )
 
     def start(self) -> None:
-        """Begin to refresh what is due, and to let guests in."""
-        self._tasks.start(self._admit(), name="admit guests")
+        """Begin to refresh what is due, to let guests in, and to close what nobody uses."""
+        self._tasks.start(self._settle(), name="settle what datasets there are")
         self._tasks.start(self._schedule.run(), name="refresh by the clock")
 
     def on_event(self, event: Event) -> None:
@@ -45,17 +51,26 @@ class Follower:
         elif event.namespace in (DATASETS, HEADS):
             name = event.key
             self._tasks.start(self._follow(name), name=f"follow dataset {name}")
+            self._unsettled.set()
         else:
             return
         self._schedule.changed()
 
-    async def _admit(self) -> None:
-        await self._node.membership.admit(self._node.catalog.names())
+    async def _settle(self) -> None:
+        """What concerns all datasets, once for all that change at about the same time."""
+        node = self._node
+        with suppress(NotRunning):
+            while True:
+                self._unsettled.clear()
+                await node.membership.admit(node.catalog.names())
+                node.snapshots.retain(self._used())
+                await node.catalog.forget_deleted()
+                await self._unsettled.wait()
+                await asyncio.sleep(SETTLE_PAUSE)
 
     async def _follow(self, name: str) -> None:
         node = self._node
-        await self._admit()
-        head = node.catalog.head(name) if name in node.catalog.names() else None
+        head = node.catalog.head(name) if node.catalog.find(name) else None
         if head is not None:
             if node.config.role == "cache":
                 await asyncio.to_thread(warm_up, node.catalog.get(name).mounts)
@@ -63,8 +78,7 @@ class Follower:
             if keeps or node.mounts.shows(name):
                 await node.catalog.warm(name)
         await node.mounts.head_changed(name)
-        node.snapshots.retain(self._used())
-        await node.catalog.forget_deleted()
+        self._unsettled.set()
 
     def _keeps(self, snapshot: str, size: int) -> bool:
         id = snapshot_block(snapshot, size).id

@@ -70,6 +70,11 @@ class ReplicatedMap:
         """All entries of a namespace, sorted by key."""
         return self._driver().node.map.items(namespace)
 
+    def revision(self, namespace: str) -> int:
+        """Another number after each change of a namespace: what was made of `items` is still true
+        while it is the same."""
+        return self._driver().node.map.revision(namespace)
+
     def watch(
         self, namespace: str, callback: Callable[[str, Entry | None], None], *, prefix: str = ""
     ) -> Callable[[], None]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
+from meshcache.agent.mesh.space import Space
 from meshcache.dataset import MAX_RECORD, Dataset, Head, History
 from meshcache.errors import DatasetBusy, DatasetExists, DatasetNotFound, InvalidInput
 from meshcache.gossip import EntryTooLarge, Gossip, MapChanged, MapConflict, MapFull
@@ -17,10 +18,6 @@ HISTORIES = "versions"
 HEAD_WITHIN = 5.0
 """Seconds for a head to come by gossip after the member that wrote it has said so."""
 
-_dataset_decoder = msgspec.msgpack.Decoder(Dataset)
-_head_decoder = msgspec.msgpack.Decoder(Head)
-_history_decoder = msgspec.msgpack.Decoder(History)
-
 
 class Entries:
     """The datasets as this member knows them."""
@@ -28,11 +25,13 @@ class Entries:
     def __init__(self, gossip: Gossip) -> None:
         self._gossip = gossip
         self._map = gossip.map
+        self._datasets = Space(gossip.map, DATASETS, Dataset)
+        self._heads = Space(gossip.map, HEADS, Head)
+        self._histories = Space(gossip.map, HISTORIES, History)
 
     def all(self) -> list[Dataset]:
         """The datasets' records, sorted by name; without those that this version cannot read."""
-        found = (self.find(name) for name, _ in self._map.items(DATASETS))
-        return [dataset for dataset in found if dataset is not None]
+        return list(self._datasets.all().values())
 
     def get(self, name: str) -> Dataset:
         """A dataset's record.
@@ -40,22 +39,17 @@ class Entries:
         Raises:
             DatasetNotFound: there is none of that name, or one this version cannot read.
         """
-        entry = self._map.get(DATASETS, name)
-        if entry is None:
-            raise DatasetNotFound(f"no dataset {name!r}: see `meshcache dataset list`")
-        try:
-            return _dataset_decoder.decode(entry.value)
-        except (msgspec.MsgspecError, InvalidInput) as error:
-            raise DatasetNotFound(
-                f"the record of dataset {name!r} cannot be read: {error}"
-            ) from error
+        found = self.find(name)
+        if found is not None:
+            return found
+        if self.has(name):
+            raise DatasetNotFound(f"the record of dataset {name!r} cannot be read by this version")
+        raise DatasetNotFound(f"no dataset {name!r}: see `meshcache dataset list`")
 
     def find(self, name: str) -> Dataset | None:
-        """A dataset's record; None if there is none of that name."""
-        try:
-            return self.get(name)
-        except DatasetNotFound:
-            return None
+        """A dataset's record; None if there is none of that name, or one this version cannot
+        read."""
+        return self._datasets.find(name)
 
     def has(self, name: str) -> bool:
         """Whether the name is taken, be it by a record that cannot be read."""
@@ -63,14 +57,8 @@ class Entries:
 
     def head(self, name: str) -> Head | None:
         """The dataset's head; None until its first listing is known here."""
-        entry = self._map.get(HEADS, name)
-        if entry is None:
-            return None
-        try:
-            head = _head_decoder.decode(entry.value)
-        except msgspec.MsgspecError:
-            return None
-        return head if head.dataset_uid == self.get(name).uid else None
+        head = self._heads.find(name)
+        return head if head is not None and head.dataset_uid == self.get(name).uid else None
 
     def history(self, name: str) -> History:
         """The versions of a dataset that are remembered.
@@ -79,12 +67,8 @@ class Entries:
             DatasetNotFound: there is no such dataset.
         """
         uid = self.get(name).uid
-        entry = self._map.get(HISTORIES, name)
-        history = History(uid)
-        if entry is not None:
-            with suppress(msgspec.MsgspecError):
-                history = _history_decoder.decode(entry.value)
-        return history if history.dataset_uid == uid else History(uid)
+        history = self._histories.find(name)
+        return history if history and history.dataset_uid == uid else History(uid)
 
     async def head_since(self, name: str, listed: float) -> Head | None:
         """The head, once it is known here that it was listed then or later; or what is known

@@ -1,18 +1,16 @@
 """The records of loads in gossip's map: read with few decodings, written with retries."""
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
 
 from meshcache.agent.loads.record import LOADS, PROGRESS, Load, Report
+from meshcache.agent.mesh.space import Space
 from meshcache.errors import InvalidInput, LoadExists, NotFound
-from meshcache.gossip import EntryTooLarge, MapConflict, MapFull, ReplicatedMap, Version
+from meshcache.gossip import EntryTooLarge, MapConflict, MapFull, ReplicatedMap
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 MAX_REPORT = 3500
 """Bytes of a member's report: an entry has at most 4096."""
@@ -26,11 +24,11 @@ class Book:
 
     def __init__(self, map_: ReplicatedMap) -> None:
         self._map = map_
-        self._loads = _Space(map_, LOADS, Load)
-        self._reports = _Space(map_, PROGRESS, Report)
+        self._loads = Space(map_, LOADS, Load)
+        self._reports = Space(map_, PROGRESS, Report)
         self._written = b""
 
-    def loads(self) -> dict[str, Load]:
+    def loads(self) -> Mapping[str, Load]:
         """Name -> load; without those that this version cannot read."""
         return self._loads.all()
 
@@ -40,12 +38,12 @@ class Book:
         Raises:
             NotFound: there is none of that name.
         """
-        found = self.loads().get(name)
+        found = self._loads.find(name)
         if found is None:
             raise NotFound(f"no load {name!r}: see `meshcache loads`")
         return found
 
-    def reports(self) -> dict[str, Report]:
+    def reports(self) -> Mapping[str, Report]:
         """Store id -> what that member wrote."""
         return self._reports.all()
 
@@ -71,7 +69,7 @@ class Book:
         Nothing is done if the load is gone or was made anew.
         """
         entry = self._map.get(LOADS, load.name)
-        there = self.loads().get(load.name)
+        there = self._loads.find(load.name)
         if entry is None or there is None or there.uid != load.uid:
             return
         changed = change(there)
@@ -103,30 +101,3 @@ class Book:
     def drop_report(self, store_id: str) -> None:
         """Forget what a member wrote."""
         self._map.delete(PROGRESS, store_id)
-
-
-class _Space(Generic[T]):
-    """A namespace, each of whose entries is decoded once."""
-
-    def __init__(self, map_: ReplicatedMap, namespace: str, kind: type[T]) -> None:
-        self._map = map_
-        self._namespace = namespace
-        self._decoder = msgspec.msgpack.Decoder(kind)
-        self._decoded: dict[str, tuple[Version, T | None]] = {}
-
-    def all(self) -> dict[str, T]:
-        decoded = {}
-        for key, entry in self._map.items(self._namespace):
-            known = self._decoded.get(key)
-            if known is None or known[0] != entry.version:
-                known = entry.version, self._decode(key, entry.value)
-            decoded[key] = known
-        self._decoded = decoded
-        return {key: value for key, (_, value) in decoded.items() if value is not None}
-
-    def _decode(self, key: str, data: bytes) -> T | None:
-        try:
-            return self._decoder.decode(data)
-        except (msgspec.MsgspecError, InvalidInput) as error:
-            log.warning("a record cannot be read", space=self._namespace, key=key, error=str(error))
-            return None

@@ -83,7 +83,8 @@ class Following:
 
     def reports(self) -> dict[str, Report]:
         """What the members say, by store id; this one as it is now."""
-        return self._book.reports() | {self._mesh.me: Report(self._member, tuple(self._own()))}
+        own = Report(self._member, tuple(self._own()))
+        return {**self._book.reports(), self._mesh.me: own}
 
     async def follow(self) -> None:
         """Work on this member's shares until cancelled, or until the member leaves."""

@@ -13,6 +13,7 @@ has no floor and takes everything.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from meshcache.gossip import wire
 from meshcache.gossip.core.clock import COUNTER_BITS, HybridClock, stamp_ms
@@ -59,6 +60,9 @@ def bucket_of(key: Key) -> int:
     return item_hash("\0".join(key).encode()) & 0xFF
 
 
+_revision = count(1)
+
+
 def _hash(entry: wire.MapEntry) -> int:
     return item_hash(
         f"{entry.space}\0{entry.key}\0{entry.clock}\0".encode()
@@ -89,6 +93,7 @@ class StateMap:
         self._spaces: dict[str, dict[str, wire.MapEntry]] = {}
         self._sizes: Counter[str] = Counter()
         """Bytes of each namespace."""
+        self._revisions: dict[str, int] = {}
         self.digest = Digest()
         self.size = 0
         self.count = 0
@@ -103,6 +108,11 @@ class StateMap:
         if entry is None or entry.value is None:
             return None
         return Entry(entry.value, Version(entry.clock, entry.writer))
+
+    def revision(self, space: str) -> int:
+        """A number that is another one after each change of a namespace; no two maps of a process
+        share one, but 0: nothing was ever there."""
+        return self._revisions.get(space, 0)
 
     def items(self, space: str) -> list[tuple[str, Entry]]:
         """All entries of a namespace, sorted by key."""
@@ -179,6 +189,7 @@ class StateMap:
         if old is not None:
             self._drop(old)
         self._spaces.setdefault(entry.space, {})[entry.key] = entry
+        self._revisions[entry.space] = next(_revision)
         self.digest.toggle(bucket, _hash(entry))
         self.size += _size(entry)
         self._sizes[entry.space] += _size(entry)

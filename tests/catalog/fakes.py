@@ -29,6 +29,9 @@ class FakeMap:
     def items(self, space: str) -> list[tuple[str, Entry]]:
         return self._map.items(space)
 
+    def revision(self, space: str) -> int:
+        return self._map.revision(space)
+
     def put(
         self, space: str, key: str, value: bytes, *, expect: Version | AnyVersion | None = ANY
     ) -> None:
