@@ -63,16 +63,18 @@ class _Wish:
 class Blocks:
     """The mapped blocks of one mount, and the wishes for others."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0) -> None:
+        """`first` is the number before the first wish's. Another worker may have used the same door
+        before; answers to its wishes must not be taken for answers to ours."""
         self.block_size = 0
-        """Bytes; 0 until the first `Hello`."""
+        """Bytes; 0 until a snapshot is shown."""
         self.deadline = 60.0
         """Seconds."""
         self.window = Window(0)
         self._door: PacketSocket | None = None
         self._wishes: dict[Key, _Wish] = {}
         self._by_seq: dict[int, _Wish] = {}
-        self._seq = 0
+        self._seq = first
         self._failures = 0
         self._log_next = 0.0
         self._threads = ThreadPoolExecutor(MAPPING_THREADS, "mapping")

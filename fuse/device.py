@@ -5,7 +5,8 @@ are replaced here, for as long as `serve` runs:
 
 - `wait_readable` also knows the moment to change files. The first request, FUSE_INIT, waits on a
   socket (`meshcache.fuse.handshake`); when pyfuse3 waits for the second time, the first has been
-  answered and nothing of the second was read, so the device takes the socket's number (dup2).
+  answered and nothing of the second was read, so the device takes the socket's number (dup2), as
+  soon as the keeper gives it.
 - `open_nursery` owns its tasks: theirs keeps every ended task, and its exception, until the oldest
   of them ends, which under a stalled reader is never.
 - `notify_closing` wakes our one waiter.
@@ -38,24 +39,27 @@ for most requests."""
 class Device:
     """The file that the kernel's requests come from."""
 
-    def __init__(self, first: int, then: int, *, on_first_answered: Callable[[], None]) -> None:
-        """Begin with descriptor `first` for one request, go on with `then`, which is closed."""
+    def __init__(self, first: int) -> None:
+        """Begin with descriptor `first`, for one request."""
         self.number = first
         self.ended = asyncio.Event()
         """Set when the file system was unmounted, or its connection aborted."""
-        self._then = then
         self._waits = 0
-        self._on_first_answered = on_first_answered
         self._loop = asyncio.get_running_loop()
+        self._then: asyncio.Future[int] = self._loop.create_future()
         self._waiter: asyncio.Future[None] | None = None
         self._watched = False
         self._poll = select.poll()
+
+    def go_on_with(self, device: int) -> None:
+        """Take all further requests from this descriptor, which is closed."""
+        self._then.set_result(device)
 
     async def wait_readable(self, number: int) -> None:
         """Wait for a request. `number` is ours: libfuse knows no other."""
         self._waits += 1
         if self._waits == 2:
-            self._change_files(number)
+            self._change_files(number, await self._then)
         self._waiter = self._loop.create_future()
         if not self._watched:
             self._loop.add_reader(number, self._readable)
@@ -65,14 +69,13 @@ class Device:
         finally:
             self._waiter = None
 
-    def _change_files(self, number: int) -> None:
+    def _change_files(self, number: int, device: int) -> None:
         if self._watched:
             self._loop.remove_reader(number)
             self._watched = False
-        os.dup2(self._then, number, inheritable=False)
-        os.close(self._then)
+        os.dup2(device, number, inheritable=False)
+        os.close(device)
         self._poll.register(number, select.POLLIN)
-        self._on_first_answered()
 
     def _readable(self) -> None:
         # Watching goes on from one request to the next: taking the file out of the loop and

@@ -1,10 +1,11 @@
 """The agent's side of a mount's door.
 
 A door serves one mount, one dataset, and only reads. What goes over it is lent: a block stays in
-use until the worker gives it back or the door closes, whichever comes first, so a worker that was
-killed holds nothing.
+use until the worker gives it back, another worker begins in its place, or the door closes, so a
+worker that was killed holds nothing.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ import structlog
 
 from meshcache.errors import MeshcacheError
 from meshcache.fuse.messages import (
+    Begin,
     Block,
     Checked,
     Fail,
@@ -74,7 +76,8 @@ class DoorSource(Protocol):
 
     def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
         """(id in hex, its file) of the dataset's head, and again whenever it moves or `opens`
-        changes. A file is a path, or a descriptor that stays the source's."""
+        changes. Asked anew for each worker. A file is a path, or a descriptor that stays the
+        source's."""
         ...
 
     @property
@@ -109,6 +112,7 @@ class Door:
         self._last_loan = 0
         self._tasks = TaskSet(self._on_error)
         self._socket: PacketSocket | None = None
+        self._showing: asyncio.Task[None] | None = None
 
     @property
     def lent(self) -> int:
@@ -116,29 +120,43 @@ class Door:
         return len(self._loans)
 
     async def serve(self, sock: socket.socket) -> None:
-        """Answer until the worker, or the keeper before it, closes the other end. Takes the socket
-        over. When it returns or is cancelled, nothing is lent any more. A door serves once."""
+        """Answer until keeper and worker have closed the other end. Takes the socket over. When it
+        returns or is cancelled, nothing is lent any more. A door serves once."""
         self._socket = PacketSocket(sock)
-        source = self._source
-        hello = Hello(source.dataset, source.block_size, source.budget, self._deadline)
-        self._socket.send(encode(hello))
-        self._tasks.start(self._show(), name="show snapshots")
         try:
             while (packet := await self._socket.receive()) is not None:
                 for file in packet.files:  # none is expected
                     os.close(file)
                 self._on_message(packet.data)
         except ValueError as error:
-            log.error("a mount sent something unusable", dataset=source.dataset, error=str(error))
+            log.error(
+                "a mount sent something unusable", dataset=self._source.dataset, error=str(error)
+            )
         finally:
             self._socket.close()
             await self._tasks.close()
-            for loan in self._loans.values():
-                loan.release()
-            self._loans.clear()
+            self._release_all()
+
+    def _begin(self) -> None:
+        # What the worker before asked for still comes; the new one does not know its numbers, and
+        # gives it back.
+        self._release_all()
+        source = self._source
+        hello = Hello(source.dataset, source.block_size, source.budget, self._deadline)
+        self._send(encode(hello))
+        if self._showing is not None:
+            self._showing.cancel()
+        self._showing = self._tasks.start(self._show(), name="show snapshots")
+
+    def _release_all(self) -> None:
+        for loan in self._loans.values():
+            loan.release()
+        self._loans.clear()
 
     def _on_message(self, data: bytes) -> None:
         match decode_to_agent(data):
+            case Begin():
+                self._begin()
             case Want() as want:
                 self._tasks.start(self._lend(want), name=f"lend {want.row}/{want.index}")
             case Opened(seq=0):

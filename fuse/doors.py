@@ -15,6 +15,9 @@ import structlog
 
 log = structlog.get_logger("meshcache.fuse.keeper")
 
+Connect = Callable[[tuple[str, ...]], socket.socket]
+"""Gives a connected door, for a mount that has shown the snapshots with these ids."""
+
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 2.0
 """Seconds between two attempts: doubled each time, up to the last."""
 
@@ -25,7 +28,7 @@ _LASTING = 5.0
 class Doors:
     """Looks for doors, on demand; readable (`fileno`) when there is one to `get`."""
 
-    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+    def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._ready, self._wake = socket.socketpair()
         self._brought: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
@@ -36,17 +39,17 @@ class Doors:
     def fileno(self) -> int:
         return self._ready.fileno()
 
-    def bring(self) -> None:
-        """Begin to look for a door."""
+    def bring(self, shown: tuple[str, ...]) -> None:
+        """Begin to look for a door, for a mount that has shown these snapshots."""
         if time.monotonic() - self._brought_at >= _LASTING:
             self._pause = 0.0
-        threading.Thread(target=self._look, daemon=True, name="bring a door").start()
+        threading.Thread(target=self._look, args=[shown], daemon=True, name="bring a door").start()
 
-    def _look(self) -> None:
+    def _look(self, shown: tuple[str, ...]) -> None:
         while not self._stop.wait(self._pause):
             self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LAST_PAUSE)
             try:
-                door = self._connect()
+                door = self._connect(shown)
             except Exception as error:
                 # Also what connect should not raise: this thread is the mount's only way back.
                 log.info("no new door to the agent yet", why=str(error), again_in=self._pause)

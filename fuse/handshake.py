@@ -1,10 +1,11 @@
 """The kernel's first request, FUSE_INIT, as the keeper hands it on.
 
 libfuse answers nothing before it has seen FUSE_INIT, and the kernel sends that once in a mount's
-life. So the keeper reads it from the device itself and keeps it; it plays it to a worker over a
-socket pair that keeps the borders of messages, and takes the worker's answer from there. The
-worker then puts the real device in the socket's place (`meshcache.fuse.device`). So any later
-worker can be given the same beginning.
+life. So the keeper reads it from the device itself and keeps it; it plays it to each worker over a
+socket pair that keeps the borders of messages, and takes the worker's answer from there. The first
+answer it passes on. A later worker whose answer differs would speak another protocol than the
+kernel was told: it is refused. The worker then puts the real device in the socket's place
+(`meshcache.fuse.device`).
 
 The answer passes through the keeper's hands, which is also the one good moment to raise
 max_background: libfuse's low-level interface leaves it to a callback that pyfuse3 does not show,
@@ -33,6 +34,11 @@ quarters of the limit, as the kernel's own default is."""
 
 _IN_HEADER = struct.Struct("=IIQQIIII")
 _OUT_HEADER = struct.Struct("=IiQ")
+_INIT_IN = struct.Struct("=IIIII")
+"""major, minor, max_readahead, flags, flags2."""
+_INIT_EXT = 1 << 30
+_HAS_RESEND = 1 << (39 - 32)
+"""In flags2, which is there if flags has _INIT_EXT."""
 _LIMITS = struct.Struct("=HH")
 _LIMITS_OFFSET = _OUT_HEADER.size + 16
 """fuse_init_out begins with major, minor, max_readahead and flags, four bytes each."""
@@ -49,6 +55,14 @@ class Answer(NamedTuple):
 def is_init(request: bytes) -> bool:
     """Whether these bytes are a FUSE_INIT request."""
     return len(request) >= _IN_HEADER.size and _IN_HEADER.unpack_from(request)[1] == FUSE_INIT
+
+
+def resends(request: bytes) -> bool:
+    """Whether the kernel that sent this FUSE_INIT knows FUSE_NOTIFY_RESEND (Linux 6.9)."""
+    if len(request) < _IN_HEADER.size + _INIT_IN.size:
+        return False
+    *_, flags, flags2 = _INIT_IN.unpack_from(request, _IN_HEADER.size)
+    return bool(flags & _INIT_EXT and flags2 & _HAS_RESEND)
 
 
 def parse_answer(data: bytes) -> Answer:

@@ -1,8 +1,9 @@
 """What worker and agent say to each other over a mount's door, and worker and keeper over theirs.
 
 Each message is one packet of msgpack; a file that belongs to it travels with it as a descriptor.
-The door is the only way from a mount to the agent: it knows one dataset, it only reads, and it
-outlives neither side, so what was lent over it is given back at the latest when it closes.
+The door is the only way from a mount to the agent: it knows one dataset, and it only reads. The
+keeper holds it, too, so it stays when a worker dies; what was lent to one worker is given back at
+the latest when the next one begins, or the door closes.
 """
 
 from typing import Literal
@@ -38,11 +39,16 @@ class GiveBack(msgspec.Struct, frozen=True, tag="give-back", array_like=True):
     lent: list[int]
 
 
+class Begin(msgspec.Struct, frozen=True, tag="begin", array_like=True):
+    """The first message of each worker. A door outlives the worker that it was opened for: nothing
+    that was lent or asked for over it before belongs to this one."""
+
+
 # --- the door: agent -> worker --------------------------------------------------------------
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello", array_like=True):
-    """The first message of the agent on a new door."""
+    """The answer to `Begin`."""
 
     dataset: str
     block_size: int
@@ -96,10 +102,33 @@ class Fail(msgspec.Struct, frozen=True, tag="fail", array_like=True):
     message: str
 
 
-ToAgent = Want | GiveBack | Opened
+ToAgent = Begin | Want | GiveBack | Opened
 ToWorker = Hello | Head | Block | Fail | Opens | Checked
 
 # --- keeper and worker ----------------------------------------------------------------------
+
+
+class Show(msgspec.Struct, frozen=True, tag="show", array_like=True):
+    """A snapshot that the mount shows, or has shown; its file comes along.
+
+    Worker -> keeper: for every new head, so that the keeper can give it to the next worker.
+    Keeper -> worker: each of them, the oldest first, before the worker has a door.
+    """
+
+    snapshot: bytes
+    size: int
+    """Bytes of the snapshot itself, from the start of its file."""
+    block_size: int
+    """Bytes."""
+    told: bool = False
+    """Whether the kernel has forgotten what is different from the snapshot before (`Told`)."""
+
+
+class Told(msgspec.Struct, frozen=True, tag="told", array_like=True):
+    """Worker -> keeper: the kernel has forgotten what is different in this snapshot from the one
+    shown before. A worker that dies before leaves that to the next one."""
+
+    snapshot: bytes
 
 
 class NewDoor(msgspec.Struct, frozen=True, tag="new-door", array_like=True):
@@ -107,16 +136,17 @@ class NewDoor(msgspec.Struct, frozen=True, tag="new-door", array_like=True):
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve", array_like=True):
-    """Keeper -> worker: answer the kernel. Two files come along: the one on which the kernel's
-    first request waits, and the device, for everything after it (`meshcache.fuse.handshake`)."""
+    """Keeper -> worker: get ready to answer the kernel. The file on which the kernel's first
+    request waits comes along (`meshcache.fuse.handshake`)."""
 
     uid: int
     """Owner of all files, as they are shown."""
     gid: int
 
 
-class Showing(msgspec.Struct, frozen=True, tag="showing", array_like=True):
-    """Worker -> keeper: there is a head to show."""
+class Go(msgspec.Struct, frozen=True, tag="go", array_like=True):
+    """Keeper -> worker: the answer to the first request was accepted; everything after it comes on
+    the device that comes along."""
 
 
 class DoorLost(msgspec.Struct, frozen=True, tag="door-lost", array_like=True):
@@ -124,15 +154,40 @@ class DoorLost(msgspec.Struct, frozen=True, tag="door-lost", array_like=True):
 
 
 class Answering(msgspec.Struct, frozen=True, tag="answering", array_like=True):
-    """Worker -> keeper: the kernel's first request was answered; the mount answers."""
+    """Worker -> keeper: the mount answers."""
 
 
-FromKeeper = NewDoor | Serve
-FromWorker = Showing | Answering | DoorLost
+FromKeeper = Show | NewDoor | Serve | Go
+FromWorker = Show | Told | Answering | DoorLost
+
+# --- keeper and template --------------------------------------------------------------------
+
+
+class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
+    """Keeper -> template: make a worker, whose control socket comes along."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag="forked", array_like=True):
+    """Template -> keeper: the answer to `Fork`, in the order of asking; a pidfd comes along."""
+
+    pid: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
+    """Template -> keeper: a worker has ended."""
+
+    pid: int
+    code: int
+    """Its exit code; a signal's number is negative."""
+
+
+FromTemplate = Forked | Ended
 
 encode = msgspec.msgpack.Encoder().encode
 
 decode_to_agent = msgspec.msgpack.Decoder(ToAgent).decode
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
 decode_from_keeper = msgspec.msgpack.Decoder(FromKeeper).decode
+decode_to_template = msgspec.msgpack.Decoder(Fork).decode
+decode_from_template = msgspec.msgpack.Decoder(FromTemplate).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

@@ -19,13 +19,13 @@ TELL_EVERY = 0.2
 class OpenWatch:
     """Tells the agent of opens, or asks it."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        """`now` is in seconds, from any beginning."""
+    def __init__(self, now: Callable[[], float], first: int = 0) -> None:
+        """`now` is in seconds, from any beginning; `first` as in `Blocks`."""
         self._now = now
         self._door: PacketSocket | None = None
         self._mode = ""
         self._told = float("-inf")
-        self._seq = 0
+        self._seq = first
         self._asked: dict[int, asyncio.Future[Checked]] = {}
 
     @property

@@ -10,11 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from meshcache.errors import NotAFile, NotFound, PathNotFound
+from meshcache.fuse.shown import MAX_SHOWN
 from meshcache.snapshot import ROOT_INODE, ROOT_ROW, Entry, Snapshot
-
-MAX_SHOWN = 32
-"""Snapshots kept, the head included. A file that stands only in an older one is stale. The price
-of one is its mapping: page cache that several mounts share, no memory of its own."""
 
 _MAX_FOUND = 1 << 16
 """Inodes whose place is remembered. A table look-up is a binary search in cold memory (and a

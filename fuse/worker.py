@@ -1,23 +1,22 @@
-"""The process that answers the kernel: ``python -m meshcache.fuse.worker --control N``.
+"""The process that answers the kernel, forked from a template (`meshcache.fuse.template`).
 
-The keeper starts it, with one socket. Over that come the door to the agent (and a new one when the
-agent was restarted) and, once there is a head to show, the files on which the kernel's requests
-come. It has no mount of its own, opens no path of any dataset, and keeps nothing that another
-worker could not be given: it may die at any moment.
+It begins with one socket, to its keeper. Over that come the snapshots that the mount has shown, the
+door to the agent (and a new one when the agent was restarted) and the files on which the kernel's
+requests come. It has no mount of its own, opens no path of any dataset, and keeps nothing that
+another worker could not be given: it may die at any moment. Until it is given the device it is a
+spare, ready to take over.
 
 Four tasks: one reads the control socket, one reads the door, one takes names back when the head
 moves, and pyfuse3's answer the kernel. It ends when the file system was unmounted, or when the
 keeper is gone.
 """
 
-import argparse
 import asyncio
-import gc
 import logging
 import mmap
 import os
 import resource
-import signal
+import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -32,16 +31,20 @@ from meshcache.fuse.filesystem import Filesystem
 from meshcache.fuse.invalidate import take_back
 from meshcache.fuse.messages import (
     Answering,
+    Begin,
     Block,
     Checked,
     DoorLost,
     Fail,
+    FromKeeper,
+    Go,
     Head,
     Hello,
     NewDoor,
     Opens,
     Serve,
-    Showing,
+    Show,
+    Told,
     decode_from_keeper,
     decode_to_worker,
     encode,
@@ -61,12 +64,14 @@ class Worker:
     def __init__(self, control: socket.socket) -> None:
         self._control = PacketSocket(control)
         self._tree = Tree()
-        self._blocks = Blocks()
-        self._watch = OpenWatch(asyncio.get_running_loop().time)
+        first = secrets.randbits(48)
+        self._blocks = Blocks(first)
+        self._watch = OpenWatch(asyncio.get_running_loop().time, first)
         self._tasks = TaskSet(self._on_error)
         self._end = asyncio.Event()
         self._failed = False
-        self._device: int | None = None
+        self._device: Device | None = None
+        self._going = asyncio.Event()
         self._heads: asyncio.Queue[tuple[Snapshot, Snapshot]] = asyncio.Queue()
 
     async def run(self) -> int:
@@ -87,31 +92,40 @@ class Worker:
 
     async def _read_control(self) -> None:
         while (packet := await self._control.receive()) is not None:
-            match decode_from_keeper(packet.data):
-                case NewDoor():
-                    door = PacketSocket(socket.socket(fileno=packet.files[0]))
-                    self._tasks.start(self._read_door(door), name="read the door")
-                case Serve(uid=uid, gid=gid):
-                    first, then = packet.files
-                    self._tasks.start(self._serve(first, then, uid, gid), name="serve")
+            self._obey(decode_from_keeper(packet.data), packet.files)
         self._end.set()  # without a keeper nobody could unmount
 
-    async def _serve(self, first: int, then: int, uid: int, gid: int) -> None:
-        def answering() -> None:
-            self._device = first
-            self._control.send(encode(Answering()))
+    def _obey(self, message: FromKeeper, files: Sequence[int]) -> None:
+        match message:
+            case Show() as kept:
+                self._blocks.block_size = kept.block_size
+                self._show(kept, files[0])
+            case NewDoor():
+                door = PacketSocket(socket.socket(fileno=files[0]))
+                self._tasks.start(self._read_door(door), name="read the door")
+            case Serve(uid=uid, gid=gid):
+                self._device = Device(files[0])
+                self._tasks.start(self._serve(self._device, uid, gid), name="serve")
+            case Go():
+                assert self._device is not None, "the keeper has it answer the first request before"
+                self._device.go_on_with(files[0])
+                self._going.set()
+                self._control.send(encode(Answering()))
 
-        device = Device(first, then, on_first_answered=answering)
+    async def _serve(self, device: Device, uid: int, gid: int) -> None:
         filesystem = Filesystem(self._tree, self._blocks, self._watch, uid=uid, gid=gid)
         await serve(filesystem, device, self._on_unanswered)
         self._end.set()
 
     def _on_unanswered(self, task: str, error: BaseException) -> None:
+        if isinstance(error, BlockingIOError):
+            return  # the request that was to be read was taken back: its asker was killed
         log.error("a request was not answered", task=task, error=repr(error), exc_info=error)
 
     # --- the agent --------------------------------------------------------------------------
 
     async def _read_door(self, door: PacketSocket) -> None:
+        door.send(encode(Begin()))
         try:
             while (packet := await door.receive()) is not None:
                 try:
@@ -132,8 +146,12 @@ class Worker:
         match message:
             case Hello(block_size=block_size, budget=budget, deadline=deadline):
                 self._blocks.agree(block_size=block_size, budget=budget, deadline=deadline)
-            case Head():
-                self._show(message, file)
+            case Head(snapshot=id, size=size):
+                if file is None:
+                    raise OSError("a snapshot came without its file")
+                kept = Show(id, size, self._blocks.block_size)
+                self._control.send(encode(kept), [file])
+                self._show(kept, file)
                 self._blocks.use(door, self._tree.find)
             case Block():
                 self._blocks.take(message, file)
@@ -144,42 +162,40 @@ class Worker:
             case Checked():
                 self._watch.take(message)
 
-    def _show(self, head: Head, file: int | None) -> None:
-        if file is None:
-            raise OSError("a snapshot came without its file")
-        # Mapped for as long as the tree keeps it; what the agent gives is verified by the agent.
-        try:
-            if os.fstat(file).st_size < head.size:  # reading past the end would kill us
-                raise OSError("a snapshot's file is cut off")
-            data = memoryview(mmap.mmap(file, head.size, mmap.MAP_SHARED, mmap.PROT_READ))
-        finally:
-            os.close(file)
-        first = not self._tree.shown
-        snapshot = Snapshot(data, known_id=head.snapshot.hex())
+    def _show(self, kept: Show, file: int) -> None:
+        snapshot = _open(kept.snapshot.hex(), kept.size, file)
         old = self._tree.show(snapshot)
-        if first:
-            self._control.send(encode(Showing()))
-        elif old is not None:
+        if old is not None and not kept.told:
             self._heads.put_nowait((old, snapshot))
 
     async def _take_back(self) -> None:
+        await self._going.wait()  # before, there is nothing that the kernel could be told by us
+        assert self._device is not None
         while True:
             old, new = await self._heads.get()
-            if self._device is None:
-                continue  # the kernel remembers nothing yet
             try:
-                names = await asyncio.to_thread(take_back, old, new, self._device)
+                names = await asyncio.to_thread(take_back, old, new, self._device.number)
             except OSError as error:
                 log.warning("the kernel cannot be told what changed", error=str(error))
             else:
+                self._control.send(encode(Told(bytes.fromhex(new.id))))
                 log.info("shows a new snapshot", snapshot=new.id, changed=names)
 
 
-def _prepare() -> None:
-    """Settings of the process."""
-    # Ctrl-C and a stopped pod reach the whole group: the keeper unmounts, the worker waits for it.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+def _open(id: str, size: int, file: int) -> Snapshot:
+    """A snapshot, mapped for as long as the tree keeps it; closes the file. What the agent gives is
+    verified by the agent."""
+    try:
+        if os.fstat(file).st_size < size:  # reading past the end would kill us
+            raise OSError("a snapshot's file is cut off")
+        data = memoryview(mmap.mmap(file, size, mmap.MAP_SHARED, mmap.PROT_READ))
+    finally:
+        os.close(file)
+    return Snapshot(data, known_id=id)
+
+
+def prepare() -> None:
+    """Settings of the process, which its children have as well."""
     # Each mapping holds a descriptor.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -195,27 +211,13 @@ def _prepare() -> None:
     )
     # The thread that takes names back must not keep the loop waiting for the interpreter's lock.
     sys.setswitchinterval(0.0005)
-    # Nothing here makes cycles in the way of a read; what was made by now is there to stay.
-    gc.freeze()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a worker; gives the exit code."""
-    parser = argparse.ArgumentParser("meshcache.fuse.worker")
-    parser.add_argument("--control", type=int, required=True, help="descriptor of the keeper's")
-    options = parser.parse_args(arguments)
-    _prepare()
+def run(control: socket.socket) -> int:
+    """Be a worker until the end; gives the exit code."""
 
-    async def run() -> int:
-        return await Worker(socket.socket(fileno=options.control)).run()
+    async def work() -> int:
+        return await Worker(control).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run())
-
-
-if __name__ == "__main__":
-    # Not sys.exit: a thread may still be in the kernel, populating a mapping or taking a name
-    # back, and the interpreter would wait for it.
-    code = main()
-    sys.stderr.flush()
-    os._exit(code)
+        return runner.run(work())

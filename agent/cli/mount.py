@@ -202,7 +202,7 @@ class _Registration:
         self._place = place
         self._id: str | None = None
 
-    def connect(self) -> socket.socket:
+    def connect(self, shown: tuple[str, ...]) -> socket.socket:
         """Register, and connect to the door that the agent names."""
         answer = self._register()
         self._id = answer["id"]

@@ -28,7 +28,7 @@ from meshcache.errors import (
 )
 from meshcache.fuse.door import Door
 from meshcache.fuse.mountpoint import is_mounted, unmount
-from meshcache.fuse.tree import MAX_SHOWN
+from meshcache.fuse.shown import MAX_SHOWN
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader, Wanted
 from meshcache.store import Held, Store
@@ -99,7 +99,7 @@ class _Source:
         return ""
 
     async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
-        opens = ""
+        opens = self._told = ""
         while True:
             self.moved.clear()
             try:

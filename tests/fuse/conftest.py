@@ -32,13 +32,13 @@ def mount(open_folder: Path) -> Iterator[Mount]:
     agents: list[FakeAgent] = []
     keepers: list[Keeping] = []
 
-    def make(files: Mapping[str, bytes], **options: Any) -> tuple[FakeAgent, Keeping]:
+    def make(files: Mapping[str, bytes], *more: str, **options: Any) -> tuple[FakeAgent, Keeping]:
         number = len(agents)
         agent = FakeAgent(open_folder / f"door{number}", files, **options)
         agents.append(agent)
         mountpoint = open_folder / f"mount {number}"  # with a space: mountinfo escapes it
         mountpoint.mkdir()
-        keeping = Keeping(agent.path, mountpoint, open_folder / f"log{number}")
+        keeping = Keeping(agent.path, mountpoint, open_folder / f"log{number}", *more)
         keepers.append(keeping)
         assert keeping.ready, keeping.log
         return agent, keeping

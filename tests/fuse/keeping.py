@@ -18,7 +18,7 @@ def main() -> int:
     door_path, mountpoint = sys.argv[1], Path(sys.argv[2])
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
-    def connect() -> socket.socket:
+    def connect(shown: tuple[str, ...]) -> socket.socket:
         door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             door.connect(door_path)
@@ -27,10 +27,9 @@ def main() -> int:
             raise
         return door
 
-    allow_other = "--only-me" not in sys.argv
     try:
         return keep(
-            MountSpec("models", mountpoint, allow_other=allow_other),
+            MountSpec("models", mountpoint, resend="--no-resend" not in sys.argv),
             connect,
             lambda: print("ready", flush=True),
         )

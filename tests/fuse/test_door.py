@@ -11,6 +11,7 @@ import pytest
 from meshcache.errors import OriginUnreachable
 from meshcache.fuse.door import Door
 from meshcache.fuse.messages import (
+    Begin,
     Block,
     Fail,
     GiveBack,
@@ -87,6 +88,7 @@ class Worker:
         self._tasks = TaskSet(lambda _, error: self.errors.append(error))
         self.serving = self._tasks.start(self.door.serve(theirs), name="serve")
         self.socket = PacketSocket(ours)
+        self.socket.send(encode(Begin()))
 
     async def next(self) -> tuple[object, bytes | None]:
         packet = await self.socket.receive()

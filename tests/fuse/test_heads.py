@@ -8,7 +8,7 @@ import pytest
 
 from meshcache.errors import ObjectChanged
 from meshcache.fuse import invalidate
-from meshcache.fuse.tree import MAX_SHOWN
+from meshcache.fuse.shown import MAX_SHOWN
 from meshcache.units import MIB
 from tests.fuse.conftest import Mount
 from tests.fuse.mounts import drop_page_cache, outside, start

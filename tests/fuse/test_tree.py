@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshcache.errors import NotAFile, NotFound, PathNotFound
-from meshcache.fuse.tree import MAX_SHOWN, Tree
+from meshcache.fuse.shown import MAX_SHOWN
+from meshcache.fuse.tree import Tree
 from meshcache.snapshot import ROOT_INODE, Snapshot
 from tests.fuse.agent import snapshot_of
 

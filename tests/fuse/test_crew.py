@@ -1,0 +1,92 @@
+"""Workers of real processes, without a mount: who may take over, and who may not."""
+
+import os
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from meshcache.fuse.crew import Crew
+from meshcache.fuse.poll import Poll
+from tests.support.wait import wait_until
+
+INIT = struct.pack("=IIQQIIIIIIIII", 104, 26, 2, 0, 0, 0, 0, 0, 7, 41, 131072, 0x73FFFFFB, 0xFF)
+INIT += bytes(104 - len(INIT))
+
+
+class FakeKernel:
+    """A mount that nobody uses."""
+
+    resends = True
+    ended = False
+
+    def __init__(self) -> None:
+        self.init = INIT
+        self.answers: list[bytes] = []
+        self._requests, self._wake = os.pipe2(os.O_NONBLOCK)
+
+    def answer_init(self, answer: bytes) -> None:
+        self.answers.append(answer)
+
+    def open_for_worker(self) -> int:
+        return os.dup(self._requests)
+
+    def resend(self) -> None:
+        pass
+
+    def close(self) -> None:
+        os.close(self._requests)
+        os.close(self._wake)
+
+
+class Stage:
+    """A crew, and the steps of its owner."""
+
+    def __init__(self) -> None:
+        self.poll = Poll()
+        self.crew = Crew(self.poll, lambda: None)
+        self.kernel = FakeKernel()
+
+    def begin(self) -> None:
+        self.crew.begin(self.kernel)  # type: ignore[arg-type]
+
+    def step(self) -> None:
+        self.crew.supply()
+        self.poll.step(0.01)
+
+    def until(self, check: object) -> None:
+        assert callable(check)
+
+        def stepped() -> object:
+            self.step()
+            return check()
+
+        wait_until(stepped)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.crew.close()
+    stage.kernel.close()
+
+
+def test_a_spare_is_made_once_a_worker_answers(stage: Stage) -> None:
+    stage.begin()
+    stage.until(lambda: stage.crew.spare_ready)
+    assert stage.crew.answering
+    assert len(stage.kernel.answers) == 1
+
+
+def test_a_worker_that_answers_otherwise_than_the_kernel_was_told_is_refused(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage.begin()
+    stage.kernel.init = INIT[:48] + struct.pack("=I", 4096) + INIT[52:]  # max_readahead
+    stage.until(lambda: stage.crew.refused)
+    assert not stage.crew.spare_ready
+    assert stage.crew.answering  # the one that is there goes on
+    stage.kernel.init = INIT
+    stage.until(lambda: stage.crew.spare_ready)
+    assert len(stage.kernel.answers) == 1
