@@ -111,6 +111,11 @@ class AgentClient:
 
     # --- the members and this agent ---------------------------------------------------------
 
+    async def ready(self) -> bool:
+        """Whether it has joined what it was to join, and serves."""
+        async with self._request("GET", "/readyz", b"") as (answer, _):
+            return answer.status == 200
+
     async def members(self) -> list[dict[str, Any]]:
         """Everyone that the agent knows, itself among them."""
         return await self._list("/v1/members")

@@ -10,7 +10,7 @@ import typer
 
 from meshcache.agent.cli import exits
 from meshcache.agent.cli.target import choose
-from meshcache.errors import InvalidInput
+from meshcache.errors import AgentUnreachable, InvalidInput
 
 
 def webhook(
@@ -34,7 +34,8 @@ def webhook(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The mesh key, to make the pods' guest keys of (env MESHCACHE_MESH_KEY_FILE).",
+            help="The mesh key, to make the pods' guest keys of; read again when it changes "
+            "(env MESHCACHE_MESH_KEY_FILE).",
         ),
     ] = None,
     config: Annotated[
@@ -42,7 +43,7 @@ def webhook(
         typer.Option(metavar="FILE", help="A YAML file that says how sidecars are made."),
     ] = None,
 ) -> int:
-    """Answer a Kubernetes API server's AdmissionReviews: POST /mutate, GET /healthz.
+    """Answer a Kubernetes API server's AdmissionReviews: POST /mutate, GET /healthz and /readyz.
 
     A pod with the label meshcache.io/inject: "true" whose PVC has a dataset's name, or with the
     annotation meshcache.io/datasets: NAME:/PATH, gets a sidecar that mounts the dataset.
@@ -52,23 +53,23 @@ def webhook(
     from meshcache.agent.cli.output import warn
     from meshcache.agent.cli.target import Target
     from meshcache.agent.client import AgentClient
-    from meshcache.agent.trust import guestkey, meshkey
-    from meshcache.agent.webhook import server, settings
+    from meshcache.agent.webhook import renewed, server, settings
 
+    logs.configure("info")
     where = HostPort.parse(listen)
     sidecars = settings.load(config)
-    certificate = server.Certificate(tls_cert, tls_key)
+    certificate = renewed.Certificate(tls_cert, tls_key)
     target = choose(Target(socket, None, mesh_key_file), ctx.obj)
     if target.mesh_key_file is None:
         warn("no --mesh-key-file: the sidecars get no key, and join only if their own settings do")
-        key = None
-    else:
-        key = meshkey.load(target.mesh_key_file, warn)[0]
+    keys = renewed.GuestKeys(target.mesh_key_file)
     if target.address is not None:
         raise InvalidInput("the webhook asks an agent on this machine: give --socket, not --agent")
 
     async def datasets() -> list[dict[str, Any]]:
         async with AgentClient(socket=target.socket) as client:
+            if not await client.ready():
+                raise AgentUnreachable("the agent is starting or ending")
             return await client.datasets()
 
     async def serve() -> None:
@@ -81,11 +82,7 @@ def webhook(
         def ready(bound: HostPort) -> None:
             print(f"meshcache webhook is ready: https://{bound}/mutate", file=sys.stderr)
 
-        def key_for(name: str) -> str:
-            return str(guestkey.guest_key(key, name)) if key else ""
+        await server.run(where, certificate, sidecars, known, keys, stop=stop, on_ready=ready)
 
-        await server.run(where, certificate, sidecars, known, key_for, stop=stop, on_ready=ready)
-
-    logs.configure("info")
     asyncio.run(serve())
     return exits.OK

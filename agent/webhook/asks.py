@@ -34,6 +34,14 @@ def wants_injection(pod: Pod) -> bool:
     return DATASETS in _annotations(pod)
 
 
+def mentioned(pod: Pod) -> set[str]:
+    """The names in a pod that asks which may be those of datasets."""
+    if not wants_injection(pod):
+        return set()
+    text = _annotations(pod).get(DATASETS, "")
+    return {claim for _, claim in _claims(pod)} | {part["name"] for part in _PART.finditer(text)}
+
+
 def asks_of(pod: Pod, is_dataset: Callable[[str], bool]) -> list[Ask]:
     """What the pod asks for and has not got yet, sorted by dataset.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from meshcache.agent.webhook import shape
 from meshcache.agent.webhook.asks import Pod
 from meshcache.agent.webhook.inject import Injection, inject
 from meshcache.agent.webhook.settings import SidecarSettings
@@ -32,6 +33,7 @@ class Request(msgspec.Struct):
     uid: str
     namespace: str = ""
     object: dict[str, Any] | None = None
+    """The pod; None if it is about something else."""
 
 
 class Review(msgspec.Struct, rename={"api_version": "apiVersion"}):
@@ -53,13 +55,11 @@ class Allowed(msgspec.Struct, frozen=True):
     """The namespaces that may use it; none named: all."""
 
 
-def answer(
-    body: bytes, settings: SidecarSettings, allowed: Allowed, key_for: Callable[[str], str]
-) -> dict[str, Any]:
-    """The AdmissionReview that answers the one in `body`.
+def read(body: bytes) -> Request:
+    """What an AdmissionReview asks.
 
     Raises:
-        InvalidInput: the body is no AdmissionReview of a version that is spoken here.
+        InvalidInput: the body is none of a version that is spoken here, or its pod is none.
     """
     try:
         review = _decode(body)
@@ -67,9 +67,20 @@ def answer(
         raise InvalidInput(f"no AdmissionReview: {error}") from error
     if review.api_version != VERSION:
         raise InvalidInput(f"speaks {VERSION}, and was asked in {review.api_version!r}")
-    request = review.request
+    pod = review.request.object
+    if pod is not None and pod.get("kind") == "Pod":
+        shape.check(pod)
+    else:
+        review.request.object = None  # of no concern
+    return review.request
+
+
+def answer(
+    request: Request, settings: SidecarSettings, allowed: Allowed, key_for: Callable[[str], str]
+) -> dict[str, Any]:
+    """The AdmissionReview that answers a request."""
     pod = request.object
-    if pod is None or pod.get("kind") != "Pod":
+    if pod is None:
         return _answer(request, {"allowed": True})
     try:
         done = inject(pod, settings, is_dataset=allowed.names, key_for=key_for)

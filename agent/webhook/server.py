@@ -1,18 +1,18 @@
-"""The webhook's HTTPS: POST /mutate for the API server, GET /healthz for probes."""
+"""The webhook's HTTPS: POST /mutate for the API server, GET /healthz and /readyz for probes."""
 
 import asyncio
-import contextlib
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
 from meshcache.agent.address import HostPort
-from meshcache.agent.webhook.review import Allowed, answer
+from meshcache.agent.webhook import review
+from meshcache.agent.webhook.asks import mentioned
+from meshcache.agent.webhook.renewed import Certificate, GuestKeys, Renewed
+from meshcache.agent.webhook.review import Allowed
 from meshcache.agent.webhook.settings import SidecarSettings
 from meshcache.errors import EnvironmentUnfit, InvalidInput, MeshcacheError
 from meshcache.tasks import TaskSet
@@ -20,73 +20,38 @@ from meshcache.tasks import TaskSet
 log = structlog.get_logger()
 
 LOOK_EVERY: Final = 5.0
-"""Seconds from one look at certificate and datasets to the next."""
+"""Seconds from one look at certificate, mesh key and datasets to the next."""
 
 MAX_BODY: Final = 8 << 20
 """Bytes of a review: the API server's own limit for an object is 3 MiB, and it may send two."""
 
 
-class Certificate:
-    """A certificate and its key in files that somebody else renews."""
-
-    def __init__(self, cert: Path, key: Path) -> None:
-        """Load them.
-
-        Raises:
-            InvalidInput: they cannot be read, or do not belong together.
-        """
-        self._files = (cert, key)
-        self._stamp = self._look()
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            self.context.load_cert_chain(cert, key)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidInput(f"--tls-cert {cert}, --tls-key {key}: {error.args[-1]}") from error
-
-    def _look(self) -> list[tuple[int, int]]:
-        stats = []
-        for file in self._files:
-            with contextlib.suppress(OSError):
-                found = file.stat()
-                stats.append((found.st_ino, found.st_mtime_ns))
-        return stats
-
-    def renew(self) -> bool:
-        """Take what the files hold now, if they changed; handshakes from now on see it. Files that
-        do not fit together (one is written before the other) are left for the next look."""
-        stamp = self._look()
-        if stamp == self._stamp:
-            return False
-        try:
-            # Into a context aside first: a failed load would leave the one in use without a key.
-            aside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            aside.load_cert_chain(*self._files)
-            self.context.load_cert_chain(*self._files)
-        except (OSError, ssl.SSLError) as error:
-            log.warning("the new certificate cannot be used yet", error=str(error))
-            return False
-        self._stamp = stamp
-        return True
-
-
 def build_app(
-    settings: SidecarSettings, allowed: Allowed, key_for: Callable[[str], str]
+    settings: SidecarSettings, known: "Known", key_for: Callable[[str], str]
 ) -> web.Application:
     """The routes."""
 
-    async def mutate(request: web.Request) -> web.Response:
+    async def mutate(http: web.Request) -> web.Response:
         try:
-            return web.json_response(answer(await request.read(), settings, allowed, key_for))
+            asked = review.read(await http.read())
         except InvalidInput as error:
             return web.json_response({"error": str(error)}, status=400)
+        if asked.object is not None and not await known.is_sure_of(mentioned(asked.object)):
+            # No answer: what then becomes of the pod, its failurePolicy says.
+            return web.json_response({"error": "the mesh's datasets are not known"}, status=503)
+        return web.json_response(review.answer(asked, settings, known.allowed, key_for))
 
-    async def healthz(request: web.Request) -> web.Response:
+    async def healthz(http: web.Request) -> web.Response:
         return web.Response(text="ok\n")
+
+    async def readyz(http: web.Request) -> web.Response:
+        text, status = ("ok\n", 200) if known.answered else ("no agent answers yet\n", 503)
+        return web.Response(text=text, status=status)
 
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_post("/mutate", mutate)
     app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
     return app
 
 
@@ -112,20 +77,17 @@ async def serving(
         await runner.cleanup()
 
 
-async def keep_current(certificate: Certificate, look: Callable[[], Awaitable[None]]) -> None:
-    """Look after the certificate and the mesh's datasets, for ever."""
+async def keep_current(files: Iterable[Renewed], look: Callable[[], Awaitable[bool]]) -> None:
+    """Look after what somebody else renews and after the mesh's datasets, for ever."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        if certificate.renew():
-            log.info("certificate renewed")
+        for one in files:
+            one.renew()
         await look()
 
 
 class Known:
-    """The datasets: those named by hand, and those that an agent of the mesh knows.
-
-    While the agent cannot be asked the last answer stands.
-    """
+    """The datasets: those named by hand, and those that an agent of the mesh knows."""
 
     def __init__(
         self, named: list[str], ask: Callable[[], Awaitable[list[dict[str, Any]]]] | None
@@ -134,21 +96,30 @@ class Known:
         self._named = named
         self._ask = ask
         self._found: dict[str, tuple[str, ...]] = {}
+        self.answered = ask is None
+        """Whether the agent has answered, ever."""
         self.allowed = Allowed(self.__contains__, lambda name: self._found.get(name, ()))
 
     def __contains__(self, name: str) -> bool:
         return name in self._named or name in self._found
 
-    async def look(self) -> None:
-        """Ask the agent."""
+    async def is_sure_of(self, names: Iterable[str]) -> bool:
+        """Whether it is certain which of these are datasets. One that is not known may have been
+        made just now, so the agent is asked again."""
+        return all(name in self for name in names) or await self.look()
+
+    async def look(self) -> bool:
+        """Ask the agent; whether it has answered. If not, its last answer stands."""
         if self._ask is None:
-            return
+            return True
         try:
             datasets = await self._ask()
         except MeshcacheError as error:
             log.warning("the mesh's datasets are not known", error=str(error))
-            return
+            return False
         self._found = {one["name"]: tuple(one.get("namespaces") or ()) for one in datasets}
+        self.answered = True
+        return True
 
 
 async def run(
@@ -156,7 +127,7 @@ async def run(
     certificate: Certificate,
     settings: SidecarSettings,
     known: Known,
-    key_for: Callable[[str], str],
+    keys: GuestKeys,
     *,
     stop: asyncio.Event,
     on_ready: Callable[[HostPort], None],
@@ -164,8 +135,9 @@ async def run(
     """Serve until `stop` is set. Raises as `serving`."""
     await known.look()
     tasks = TaskSet(on_error=lambda name, error: log.error("failed", task=name, exc_info=error))
-    async with serving(build_app(settings, known.allowed, key_for), listen, certificate) as bound:
-        tasks.start(keep_current(certificate, known.look), name="keep current")
+    app = build_app(settings, known, keys.key_for)
+    async with serving(app, listen, certificate) as bound:
+        tasks.start(keep_current((certificate, keys), known.look), name="keep current")
         on_ready(bound)
         await stop.wait()
         await tasks.close()

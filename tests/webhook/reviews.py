@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from meshcache.agent.webhook.review import Allowed, answer
+from meshcache.agent.webhook.review import Allowed, answer, read
 from meshcache.agent.webhook.settings import SidecarSettings
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -33,7 +33,7 @@ def ask(
 ) -> dict[str, Any]:
     """The response to a review."""
     body = json.dumps(asked).encode()
-    said = answer(body, settings or SidecarSettings(), allowed, key_for)
+    said = answer(read(body), settings or SidecarSettings(), allowed, key_for)
     assert said["apiVersion"] == "admission.k8s.io/v1"
     assert said["response"]["uid"] == asked["request"]["uid"]
     response: dict[str, Any] = said["response"]

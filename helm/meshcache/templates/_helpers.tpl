@@ -86,7 +86,7 @@ ports:
   - name: webhook
     containerPort: 8443
 readinessProbe:
-  httpGet: {path: /healthz, port: webhook, scheme: HTTPS}
+  httpGet: {path: /readyz, port: webhook, scheme: HTTPS}
   periodSeconds: 5
 livenessProbe:
   httpGet: {path: /healthz, port: webhook, scheme: HTTPS}
