@@ -175,7 +175,7 @@ async def test_an_answer_that_breaks_off_is_no_answer() -> None:
 async def test_an_agent_that_falls_silent_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("meshcache.agent.client.SILENCE_TIMEOUT", 0.2)
+    monkeypatch.setattr("meshcache.agent.connection.SILENCE_TIMEOUT", 0.2)
     async with answering(b"") as address, AgentClient(address=address) as client:
         with pytest.raises(DeadlineExceeded, match="was silent for"):
             await client.members()
