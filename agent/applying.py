@@ -10,6 +10,7 @@ from meshcache.agent.client import AgentClient
 from meshcache.agent.loads.spec import NewLoad
 from meshcache.agent.loads.wish import canonical
 from meshcache.agent.specs import Plan
+from meshcache.dataset import base_name
 from meshcache.errors import MeshcacheError, NotFound
 
 FAILED: Final = "failed"
@@ -47,12 +48,13 @@ async def apply(
     broken = {result["name"] for result in results if result["result"] == FAILED}
     given = {dataset.name for dataset in plan.datasets}
     for load in plan.loads:
-        if load.dataset in broken:
+        dataset = base_name(load.dataset)
+        if dataset in broken:
             yield Outcome("load", load.name, FAILED, "its dataset is not there")
             continue
         try:
-            if dry_run and load.dataset not in given:
-                await client.dataset(load.dataset)
+            if dry_run and dataset not in given:
+                await client.dataset(dataset)
             yield await _apply_load(client, load, dry_run)
         except MeshcacheError as error:
             yield Outcome("load", load.name, FAILED, str(error))
@@ -65,7 +67,7 @@ async def _apply_load(client: AgentClient, load: NewLoad, dry_run: bool) -> Outc
         return Outcome("load", load.name, "unchanged")
     result = "configured" if before else "created"
     if dry_run:
-        return Outcome("load", load.name or f"{load.dataset}-...", result)
+        return Outcome("load", load.name or f"{base_name(load.dataset)}-...", result)
     if before is not None:
         await client.delete_load(load.name)
     started = await client.start_load(msgspec.structs.asdict(wish))

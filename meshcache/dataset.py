@@ -13,6 +13,11 @@ from meshcache.errors import InvalidInput
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
+MIN_PREFIX = 4
+"""Digits of a version's id that name it, if no other one begins with them."""
+
+_REFERENCE = re.compile(rf"{_NAME.pattern}(@[0-9a-f]{{{MIN_PREFIX},64}})?")
+
 _FOR_EVER = 100 * 366 * 86400.0
 
 MAX_RECORD = 4096
@@ -24,12 +29,17 @@ Policy = Literal["immutable", "ttl", "check-on-open"]
 dataset's ``ttl``, or at each open of a file."""
 
 
+def base_name(name: str) -> str:
+    """The dataset that ``dataset`` or ``dataset@version`` is of."""
+    return name.partition("@")[0]
+
+
 class Mount(msgspec.Struct, frozen=True):
     """One origin of a dataset, and where in the dataset's tree it stands."""
 
     url: str
     """``s3://bucket/prefix``, ``oss://...``, ``https://host/path``, ``file:///directory``,
-    ``pvc://claim/path`` or ``dataset://name/path``."""
+    ``pvc://claim/path``, ``dataset://name/path`` or ``dataset://name@version/path``."""
     path: str = "/"
     """The directory of the dataset that shows it: absolute, ``/`` for the dataset's root."""
     options: dict[str, str] = {}
@@ -41,7 +51,8 @@ class Mount(msgspec.Struct, frozen=True):
 
     @property
     def reference(self) -> tuple[str, str] | None:
-        """Of ``dataset://NAME/PATH``, name and path; None for any other origin."""
+        """Of ``dataset://NAME/PATH``, name and path; None for any other origin. The name may be
+        ``NAME@VERSION``."""
         scheme, _, rest = self.url.partition("://")
         if scheme.lower() != "dataset":
             return None
@@ -105,9 +116,12 @@ class Dataset(msgspec.Struct, frozen=True):
         if (self.policy == "ttl") != (self.ttl > 0):
             raise InvalidInput("the policy ttl needs a ttl over 0, and no other policy has one")
         check_block_size(self.block_size)
-        for name in self.references():
-            if not _NAME.fullmatch(name):
-                raise InvalidInput(f"dataset://{name} names no dataset: write dataset://NAME/PATH")
+        for mount in self.mounts:
+            if mount.reference and not _REFERENCE.fullmatch(mount.reference[0]):
+                raise InvalidInput(
+                    f"{mount.url} names no dataset: write dataset://NAME/PATH, or "
+                    "dataset://NAME@VERSION/PATH with at least 4 hex digits of the version's id"
+                )
 
     def wish(self) -> dict[str, Any]:
         """What a user chooses of it, by field: all but uid, age and generation."""
@@ -125,7 +139,7 @@ class Dataset(msgspec.Struct, frozen=True):
     def references(self) -> list[str]:
         """The names of the datasets that are its origins."""
         found = (mount.reference for mount in self.mounts)
-        return list(dict.fromkeys(reference[0] for reference in found if reference))
+        return list(dict.fromkeys(base_name(reference[0]) for reference in found if reference))
 
 
 class Head(msgspec.Struct, frozen=True):

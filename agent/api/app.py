@@ -27,10 +27,10 @@ from meshcache.agent.api import (
     members,
     work,
 )
-from meshcache.agent.catalog import base_name
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
 from meshcache.agent.trust.auth import ANSWER_HEADER, Proof, bearer, nonce_of
+from meshcache.dataset import base_name
 from meshcache.errors import (
     AgentUnreachable,
     InvalidInput,

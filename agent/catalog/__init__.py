@@ -6,7 +6,6 @@ from meshcache.agent.catalog.freshness import Freshness
 from meshcache.agent.catalog.listing import Listing
 from meshcache.agent.catalog.refreshes import Refreshes, turn_key
 from meshcache.agent.catalog.schedule import Schedule
-from meshcache.agent.catalog.versions import base_name
 
 __all__ = [
     "DATASETS",
@@ -17,6 +16,5 @@ __all__ = [
     "Listing",
     "Refreshes",
     "Schedule",
-    "base_name",
     "turn_key",
 ]

@@ -11,11 +11,11 @@ import structlog
 from meshcache.agent.catalog.entries import Entries, encoded
 from meshcache.agent.catalog.listing import Listing
 from meshcache.agent.catalog.refreshes import Refreshes
-from meshcache.agent.catalog.versions import base_name, find_version, version_of
+from meshcache.agent.catalog.versions import find_version, version_of
 from meshcache.agent.origins import Origins
 from meshcache.agent.origins.references import check_references, check_unused
 from meshcache.agent.snapshots import OpenSnapshot, Snapshots
-from meshcache.dataset import Dataset, Head, Version
+from meshcache.dataset import Dataset, Head, Version, base_name
 from meshcache.errors import (
     ChecksumMismatch,
     DatasetExists,

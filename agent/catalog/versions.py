@@ -2,18 +2,10 @@
 
 import re
 
-from meshcache.dataset import History, Version
+from meshcache.dataset import MIN_PREFIX, History, Version
 from meshcache.errors import VersionNotFound
 
-MIN_PREFIX = 4
-"""Digits of a version's id that name it, if no other one begins with them."""
-
 _PREFIX = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},64}}")
-
-
-def base_name(name: str) -> str:
-    """The dataset that ``dataset`` or ``dataset@version`` is of."""
-    return name.partition("@")[0]
 
 
 def version_of(name: str) -> str | None:

@@ -37,7 +37,10 @@ def load(
     target: Target,
     dataset: Annotated[
         str,
-        typer.Argument(metavar="DATASET", help="The dataset; or `cancel` or `delete`, of a load."),
+        typer.Argument(
+            metavar="DATASET",
+            help="The dataset, or NAME@VERSION; or `cancel` or `delete`, of a load.",
+        ),
     ],
     paths: Annotated[
         Patterns,

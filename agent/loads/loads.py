@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from meshcache.agent.catalog import DATASETS, HEADS, Catalog
+from meshcache.agent.catalog.versions import version_of
 from meshcache.agent.loads.book import Book
 from meshcache.agent.loads.fetch import CONCURRENCY, Means
 from meshcache.agent.loads.following import Following
@@ -175,7 +176,8 @@ class Loads:
         snapshot = opened.snapshot
         with opened.held.share():
             selected = await asyncio.to_thread(select, snapshot, selection)
-        pinned = new.policy != "Cron" and not new.run_after
+        version = version_of(new.dataset)
+        pinned = version is not None or (new.policy != "Cron" and not new.run_after)
         load = Load(
             name=new.name or f"{dataset.name[:54].rstrip('-.')}-{secrets.token_hex(3)}",
             uid=secrets.token_hex(6),
@@ -193,6 +195,7 @@ class Loads:
             schedule=new.schedule,
             run_after=new.run_after,
             ttl=new.ttl,
+            version=version or "",
             snapshot=snapshot.id if pinned else "",
             snapshot_size=len(snapshot.data) if pinned else 0,
             files=len(selected.rows),

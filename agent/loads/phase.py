@@ -193,7 +193,7 @@ def look(
     rate = sum(one.fetched / max(one.updated - one.started, 0.1) for one in working)
     return Status(
         name=load.name,
-        dataset=load.dataset,
+        dataset=load.subject,
         phase=end.phase,
         message=end.message,
         policy=load.policy,

@@ -70,6 +70,8 @@ class Load(msgspec.Struct, frozen=True):
     schedule: str = ""
     run_after: str = ""
     ttl: float | None = None
+    version: str = ""
+    """The dataset's version as it was asked for; empty: its head."""
     snapshot: str = ""
     """The snapshot that it is pinned to; empty: the head, as it is when it runs."""
     snapshot_size: int = 0
@@ -84,6 +86,11 @@ class Load(msgspec.Struct, frozen=True):
     """Of the last run that has ended."""
     succeeded: float = 0.0
     """When a run was complete last, seconds since 1970."""
+
+    @property
+    def subject(self) -> str:
+        """The dataset as it was asked for: ``NAME`` or ``NAME@VERSION``."""
+        return f"{self.dataset}@{self.version}" if self.version else self.dataset
 
 
 class Progress(msgspec.Struct, array_like=True):

@@ -34,6 +34,7 @@ class NewLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     name: str = ""
     """As a dataset's; empty: one is made of the dataset's and a random part."""
     dataset: str
+    """Its name, or ``NAME@VERSION``: what that shows, whatever the head is."""
     paths: tuple[str, ...] = ()
     """Files, directories and globs. With neither paths, targets nor files: everything."""
     targets: tuple[Target, ...] = ()

@@ -24,7 +24,8 @@ def wish_of(load: Load, selection: Selection) -> NewLoad:
         selection: what the record names, wherever it is kept.
     """
     named = set(NewLoad.__struct_fields__) & set(Load.__struct_fields__)
-    return _with(NewLoad(**{field: getattr(load, field) for field in named}), selection)
+    fields = {field: getattr(load, field) for field in named} | {"dataset": load.subject}
+    return _with(NewLoad(**fields), selection)
 
 
 def _with(new: NewLoad, selection: Selection) -> NewLoad:

@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 import structlog
 
-from meshcache.agent.catalog import Catalog, Freshness, base_name
+from meshcache.agent.catalog import Catalog, Freshness
 from meshcache.agent.snapshots import OpenSnapshot
-from meshcache.dataset import Dataset
+from meshcache.dataset import Dataset, base_name
 from meshcache.errors import (
     EnvironmentUnfit,
     MeshcacheError,

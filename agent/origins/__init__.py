@@ -14,7 +14,7 @@ from meshcache.agent.origins.dataset_origin import DatasetOrigin
 from meshcache.agent.origins.references import check_references
 from meshcache.agent.snapshots import OpenSnapshot
 from meshcache.block import FileVersion
-from meshcache.dataset import Dataset, Mount
+from meshcache.dataset import Dataset, Mount, base_name
 from meshcache.errors import DatasetNotFound, OriginNotFound, OriginUnreachable
 from meshcache.origin import Listed, Origin
 from meshcache.origin.open import check_mount, open_origin
@@ -114,7 +114,7 @@ class Origins:
 
     async def _open_listing(self, name: str) -> tuple[Dataset, OpenSnapshot]:
         # Two members may have closed a circle at one moment: nobody waits in it.
-        check_references(self._dataset_of(name), self._known)
+        check_references(self._dataset_of(base_name(name)), self._known)
         return await self._open_dataset(name)
 
     def _known(self, name: str) -> Dataset | None:

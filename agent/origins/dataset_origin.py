@@ -1,8 +1,8 @@
-"""Another dataset as an origin: ``dataset://NAME/PATH``.
+"""Another dataset as an origin: ``dataset://NAME/PATH``, ``dataset://NAME@VERSION/PATH``.
 
-Its files are those of the other dataset's head, taken from one snapshot, and keep the identity and
-the key of the origin that has the bytes: so their blocks are the same blocks, and are read with the
-other dataset's credentials (`meshcache.agent.origins`).
+Its files are those of the other dataset's head or version, taken from one snapshot, and keep the
+identity and the key of the origin that has the bytes: so their blocks are the same blocks, and are
+read with the other dataset's credentials (`meshcache.agent.origins`).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _BATCH = 1000
 
 
 class DatasetOrigin:
-    """A directory or file of another dataset's head. Implements `Origin`; it lists, and never
+    """A directory or file of another dataset. Implements `Origin`; it lists, and never
     reads: what it lists belongs to the other's origins."""
 
     def __init__(
@@ -43,7 +43,7 @@ class DatasetOrigin:
 
     @property
     def identity(self) -> str:
-        """``dataset://NAME``: of no file version."""
+        """``dataset://NAME`` or ``dataset://NAME@VERSION``: of no file version."""
         return f"dataset://{self._name}"
 
     def covers(self, key: str) -> bool:
@@ -51,10 +51,10 @@ class DatasetOrigin:
         return False
 
     async def list(self) -> AsyncIterator[Listed]:
-        """All files at and below the path, as the head shows them now.
+        """All files at and below the path, as the head shows them now, or as the version does.
 
         Raises:
-            OriginNotFound: there is no such dataset, or nothing at the path.
+            OriginNotFound: there is no such dataset or version, or nothing at the path.
         """
         try:
             _, opened = await self._open_dataset(self._name)

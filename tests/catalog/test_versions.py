@@ -2,8 +2,8 @@
 
 import pytest
 
-from meshcache.agent.catalog.versions import base_name, find_version, version_of
-from meshcache.dataset import MAX_RECORD, MAX_VERSIONS, Head, History
+from meshcache.agent.catalog.versions import find_version, version_of
+from meshcache.dataset import MAX_RECORD, MAX_VERSIONS, Head, History, base_name
 from meshcache.errors import VersionNotFound
 
 

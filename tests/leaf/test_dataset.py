@@ -69,3 +69,16 @@ def test_a_mount_path_that_is_none_is_refused(path: str) -> None:
 def test_a_dataset_that_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Dataset(**{"name": "a", "mounts": MOUNTS, **fields})
+
+
+def test_a_dataset_of_a_version_refers_to_the_dataset() -> None:
+    mounts = (Mount("dataset://a@12ab/x"), Mount("dataset://a", "/now"), Mount("dataset://b", "/b"))
+    dataset = Dataset("c", mounts)
+    assert dataset.mounts[0].reference == ("a@12ab", "x")
+    assert dataset.references() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["", "@12ab", "a@", "a@12a", "a@head", "a@12AB", "A", "a@12ab@1"])
+def test_an_origin_that_names_no_dataset_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="names no dataset"):
+        Dataset("c", (Mount(f"dataset://{name}/x"),))

@@ -37,6 +37,15 @@ def test_a_dataset_of_a_dataset_stays_as_it_was_listed_until_it_is_refreshed(
     assert [entry["name"] for entry in one.json("ls", "mine")] == ["a"]
     one.run("dataset", "refresh", "mine")
     assert [entry["name"] for entry in one.json("ls", "mine")] == ["a", "b"]
+    old = one.json("dataset", "versions", "other")[-1]["id"][:12]
+    one.run("dataset", "create", "then", f"dataset://other@{old}")
+    assert [entry["name"] for entry in one.json("ls", "then")] == ["a"]
+    one.run("dataset", "refresh", "then")
+    assert [entry["name"] for entry in one.json("ls", "then")] == ["a"]
+    assert one.run("cat", "then", "a").stdout == "a"
+    none = one.run("dataset", "create", "none", "dataset://other@abcdef", check=False)
+    assert (none.returncode, "has no version abcdef" in none.stderr) == (1, True)
+    one.run("dataset", "delete", "then")
     refused = one.run("dataset", "delete", "other", check=False)
     assert (refused.returncode, "is an origin of mine" in refused.stderr) == (1, True)
 

@@ -8,7 +8,7 @@ import pytest
 
 from meshcache.units import MIB
 from tests.main.conftest import Origin
-from tests.support.agents import Agent, Mesh
+from tests.support.agents import Agent, Mesh, command
 from tests.support.wait import wait_until
 
 
@@ -258,6 +258,21 @@ class TestOfOne:
             assert len(done.stderr.splitlines()) == 1
             assert says in done.stderr
         assert one.json("loads") == []
+
+    def test_a_version_is_loaded_whatever_the_head_is(self, one: Agent, origin: Origin) -> None:
+        old = one.json("dataset", "versions", "data")[0]["id"][:12]
+        origin.put("d/new", b"x" * MIB)
+        one.run("dataset", "refresh", "data")
+        one.run("load", f"data@{old}", "d", "--wait", "--name", "then")
+        assert one.json("loads", "then")["dataset"] == f"data@{old}"
+        assert one.json("loads", "then")["bytes_done"] == 6 * MIB
+        assert one.run("load", f"data@{old}", "d", "--check").returncode == 0
+        assert one.run("load", "data", "d", "--check", check=False).returncode == 1
+        written = one.run("get", "load", "then", "-o", "yaml").stdout
+        applied = command("apply", "-f", "-", "--socket", str(one.socket), given=written)
+        assert applied.stdout.split() == ["dataload.data.fluid.io/then", "unchanged"]
+        refused = one.run("load", "data@abcdef", check=False)
+        assert (refused.returncode, "has no version abcdef" in refused.stderr) == (1, True)
 
     @pytest.mark.slow
     def test_a_schedule_runs_by_the_clock(self, one: Agent, origin: Origin) -> None:
