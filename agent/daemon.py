@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import resource
 import signal
@@ -31,6 +32,7 @@ from meshcache.agent.held.holdings import Holdings
 from meshcache.agent.held.summary import HELD
 from meshcache.agent.loads.loads import Loads
 from meshcache.agent.mesh import MeshView
+from meshcache.agent.mesh.claims import CLAIMS, Claims
 from meshcache.agent.mesh.membership import Membership
 from meshcache.agent.mesh.monitor import Monitor
 from meshcache.agent.mesh.peers import PeerClient
@@ -162,7 +164,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.push_async_callback(membership.close)
     await membership.start()
     gossip = membership.gossip
-    records = Records(gossip, config.cache_dir / "records", tasks, fleeting={HELD})
+    records = Records(gossip, config.cache_dir / "records", tasks, fleeting={HELD, CLAIMS})
     records.load()
 
     monitor = Monitor(gossip)
@@ -250,7 +252,8 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     # Not before: a member that knows nobody yet would take all of a load for its own share.
     tasks.start(node.loads.follow(), name="follow loads")
     if config.apply is not None and config.role != "guest":
-        declared = Declared(config.apply, lambda: mesh.rank(b"apply", TURNS), _applier(config))
+        turn = functools.partial(mesh.rank, b"apply", TURNS)
+        declared = Declared(config.apply, turn, _applier(config), Claims(gossip).hold)
         following = declared.follow(lambda: bool(mesh.living()), joins=bool(config.join))
         tasks.start(following, name="apply what is declared")
     return node

@@ -1,18 +1,22 @@
 """What a folder on the agent's node declares: documents that it applies by itself.
 
 All agents of a mesh may have the same folder (in Kubernetes a ConfigMap). They take turns by rank:
-the first applies at once, the second some seconds later, and so on; who comes later finds nothing
-left to do. Members that differ about who is first do the same twice, which costs a listing. What is
-no longer declared stays: a folder that is empty for a moment must not delete datasets.
+the first applies at once, the second some seconds later, and so on. A turn waits while another
+member has the claim to the same content, because it was first by its own rank, or is still at it:
+who comes later finds nothing left to do. What is no longer declared stays: a folder that is empty
+for a moment must not delete datasets.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
 import structlog
+from blake3 import blake3
 
 from meshcache.agent.applying import FAILED, Outcome
 from meshcache.agent.specs import Plan, plan, read
@@ -50,6 +54,7 @@ class Declared:
         folder: Path,
         rank: Callable[[], int | None],
         apply: Callable[[Plan], AsyncIterator[Outcome]],
+        claim: Callable[[str], AbstractAsyncContextManager[bool]],
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,11 +64,13 @@ class Declared:
             folder: of YAML and JSON files; it need not be there.
             rank: this member's, from 0; None if it is not of the first `TURNS`.
             apply: does what a plan says.
+            claim: to some content: whether it is this member's to apply (`Claims.hold`).
             now: a clock in seconds.
         """
         self._folder = folder
         self._rank = rank
         self._apply = apply
+        self._claim = claim
         self._now = now
         self._stamp: Stamp = ()
         self._done = True
@@ -97,7 +104,10 @@ class Declared:
         rank = self._rank()
         if self._done or rank is None or self._now() < self._due + rank * TURN:
             return
-        self._done = await self._try()
+        async with self._claim(await asyncio.to_thread(_digest_of, self._folder)) as mine:
+            if not mine:
+                return
+            self._done = await self._try()
         if not self._done:
             self._due = self._now() + PAUSES[min(self._failures, len(PAUSES) - 1)]
             self._failures += 1
@@ -140,11 +150,23 @@ class Declared:
             log.warning(text)
 
 
+def _digest_of(folder: Path) -> str:
+    """What members that have the same files agree about."""
+    digest = blake3()
+    for path in _files_in(folder):
+        with contextlib.suppress(OSError):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"apply:{digest.hexdigest(16)}"
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS)
+
+
 def _stamp_of(folder: Path) -> Stamp:
     """What changes when the folder's files do. The kubelet swaps a link that they lead through."""
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix in ENDINGS)
-        stats = [(path.name, path.stat()) for path in files]
+        stats = [(path.name, path.stat()) for path in _files_in(folder)]
     except OSError:
         return ()  # not there yet, or just being swapped
     return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

@@ -1,6 +1,7 @@
 """A declared folder: when it is applied, how often, and what is said about it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,16 @@ class Site:
         self.plans: list[Plan] = []
         self.result = "created"
         self.error: MeshcacheError | None = None
-        self.declared = Declared(folder, lambda: self.rank, self.apply, now=lambda: self.time)
+        self.claimed_by_another = False
+        self.claims: list[str] = []
+        self.declared = Declared(
+            folder, lambda: self.rank, self.apply, self.claim, now=lambda: self.time
+        )
+
+    @asynccontextmanager
+    async def claim(self, key: str) -> AsyncIterator[bool]:
+        self.claims.append(key)
+        yield not self.claimed_by_another
 
     async def apply(self, plan: Plan) -> AsyncIterator[Outcome]:
         self.plans.append(plan)
@@ -91,6 +101,27 @@ async def test_a_member_without_a_turn_applies_when_it_gets_one(site: Site) -> N
     assert await site.look(after=1e6) == 0
     site.rank = 0
     assert await site.look() == 1
+
+
+async def test_what_another_member_has_under_way_waits_until_that_is_done(site: Site) -> None:
+    site.write(DATASET)
+    site.claimed_by_another = True
+    assert await site.look() == 0
+    assert await site.look(after=1e6) == 0
+    site.claimed_by_another = False
+    assert await site.look() == 1
+
+
+async def test_members_with_the_same_files_claim_the_same(site: Site, tmp_path: Path) -> None:
+    other = Site(tmp_path / "other")
+    other.folder.mkdir()
+    for one in (site, other):
+        one.write(DATASET)
+        await one.look()
+    assert site.claims == other.claims
+    other.write(DATASET + "replicas: 3\n")
+    await other.look()
+    assert len({*site.claims, *other.claims}) == 2
 
 
 async def test_what_fails_is_tried_again_with_growing_pauses_and_told_once(site: Site) -> None:
