@@ -80,7 +80,7 @@ GOSSIP: tuple[Family | Histogram, ...] = (
         "alerts_withheld",
         "Alerts and verdicts that were not raised or not believed.",
         {
-            "doubts itself": "alerts_held_back",
+            "others hear it": "alerts_held_back",
             "refused by others": "alerts_refused",
             "death doubted": "deaths_doubted",
         },

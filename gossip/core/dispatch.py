@@ -21,8 +21,8 @@ MESSAGES: dict[type, Callable[[Any, Link, Any], object]] = {
     wire.Differ: lambda node, link, message: node.sync.on_differ(link, message),
     wire.Rows: lambda node, link, message: node.sync.on_rows(link, message),
     wire.Reply: lambda node, link, message: node.happenings.pass_back(message),
-    wire.Reach: lambda node, link, message: node.arbiters.on_reach(link, message),
-    wire.Reached: lambda node, link, message: node.arbiters.on_reached(link, message),
+    wire.Reach: lambda node, link, message: node.members.answers.on_reach(link, message),
+    wire.Reached: lambda node, link, message: node.members.inquiries.on_reached(link, message),
 }
 
 TIMERS: dict[object, Callable[..., None]] = {
@@ -31,10 +31,10 @@ TIMERS: dict[object, Callable[..., None]] = {
     "watch": lambda node: node.members.watch.look(),
     "probe": lambda node, uid: node.members.watch.unanswered(uid),
     "probe-again": lambda node, uid: node.members.watch.probe_again(uid),
-    "miss": lambda node, uid, kind: node.members.watch.still_missing(uid, kind),
+    "miss": lambda node, uid: node.members.watch.still_missing(uid),
     "redial": lambda node, uid: node.members.watch.redial(uid),
     "deny": lambda node: node.members.myself.deny_all(),
-    "reach": lambda node, uid: node.arbiters.unheard(uid),
+    "reach": lambda node, uid: node.members.answers.unheard(uid),
     "vouch": lambda node, uid: node.members.watch.vouch(uid),
     "vote": lambda node, uid: node.members.verdicts.evaluate(uid),
     "hearing": lambda node, uid: node.members.believe(uid),

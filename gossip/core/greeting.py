@@ -88,7 +88,8 @@ class Greeting:
         if expected is not None and expected != record.uid and link.dialled:
             members.replaced(expected, link.address)
         members.watch.heard(record.uid)
-        members.watch.ask(link)  # its round trip is shown to the user
+        members.inquiries.linked(record.uid)
+        members.probes.ask(link)  # its round trip is shown to the user
         if fresh and link.dialled:
             self.sync.begin(link)
         elif link.dialled:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from meshcache.gossip import wire
 from meshcache.gossip.core import shown
-from meshcache.gossip.core.arbiters import Arbiters
+from meshcache.gossip.core.alerts import Alerts
+from meshcache.gossip.core.answers import Answers
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import (
     Event,
@@ -25,8 +26,11 @@ from meshcache.gossip.core.events import (
     Why,
 )
 from meshcache.gossip.core.hearsay import Hearsay
+from meshcache.gossip.core.inquiries import Inquiries
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.myself import Myself
+from meshcache.gossip.core.newcomers import Newcomers
+from meshcache.gossip.core.probes import Probes
 from meshcache.gossip.core.reentry import Reentry
 from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.spread import Spread
@@ -58,19 +62,29 @@ class Membership:
         self.view_changes = ViewChanges(context, self.table)
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self._declare)
         self.verdicts.rings = self.rings
+        self.probes = Probes(context, links)
+        self.alerts = Alerts(
+            context, lambda uid: self.table.rows[uid].incarnation, self._publish_alert
+        )
+        self.inquiries = Inquiries(
+            context,
+            links,
+            self._observers_to_ask,
+            lambda uid: uid in self.verdicts.accused,
+            lambda uid: self.watch.still_missing(uid),
+        )
         self.watch = Watch(
             context,
             links,
+            self.probes,
+            self.alerts,
+            Newcomers(context, links, lambda uid: self.alerts.say(uid, REFUSED)),
             self._accused_by_other,
-            Arbiters(
-                context,
-                links,
-                lambda uid: uid in self.verdicts.accused,
-                lambda uid: self.watch.last_heard(uid),
-                lambda link: self.watch.ask(link),
-            ),
-            lambda uid: self.table.rows[uid].incarnation,
-            self._publish_alert,
+            self.inquiries.agree,
+            self._missing,
+        )
+        self.answers = Answers(
+            context, links, self.watch.misses, self.watch.look_at, self.inquiries.asked
         )
         self._newcomer_until: float | None = None
         if not self.is_leaf:  # a leaf is in nobody's table, nor in its own
@@ -325,6 +339,25 @@ class Membership:
     def _accused_by_other(self, uid: bytes) -> bool:
         return bool(self.verdicts.accusers(uid).keys() - {self.context.uid})
 
+    def _observers_to_ask(self, uid: bytes) -> list[bytes]:
+        """The other observers of a member that may be asked about it. (Who is accused itself cannot
+        be relied upon to answer.)"""
+        rows = self.table.rows
+        return [
+            other
+            for other in self.rings.observers(uid)
+            if other != self.context.uid
+            and self.table.alive(other)
+            and other not in self.verdicts.accused
+            and rows[other].record.features & wire.ARBITERS
+        ]
+
+    def _missing(self, uid: bytes, missing: bool) -> None:
+        if missing:
+            self.answers.unheard(uid)
+        else:
+            self.inquiries.close(uid)
+
     def _suspect(self, uid: bytes) -> None:
         if uid == self.context.uid:
             self.reentry.trouble()
@@ -358,12 +391,15 @@ class Membership:
 
     def link_lost(self, uid: bytes) -> None:
         """The last link to a member was closed from outside."""
+        self.inquiries.link_lost(uid)
         if self.table.alive(uid) and not self.leaving:
             self.watch.link_lost(uid, newcomer=uid not in self.rings.uids)
             self.links.tend()
 
     def dial_failed(self, uid: bytes, why: Why) -> None:
         """A member could not be reached."""
+        if why is Why.REFUSED:
+            self.inquiries.refused(uid)
         if self.table.alive(uid):
             self.watch.dial_failed(uid, why)
 
@@ -382,6 +418,7 @@ class Membership:
         """I stood still for so long."""
         self.reentry.trouble()
         self.watch.stalled(seconds)
+        self.answers.stalled()
         self.verdicts.stalled(seconds)
         self.context.timers.delay("hearing", seconds)
 

@@ -73,7 +73,6 @@ class Node:
         )
         self.spread = Spread(self.context, self.links, self._on_rumour, self._keeps)
         self.members = Membership(self.context, record, self.links, self.spread)
-        self.arbiters = self.members.watch.arbiters
         self.map = StateMap(record.uid, settings)
         self.sync = Sync(
             self.context,
@@ -185,8 +184,8 @@ class Node:
             self.members.watch.heard(link.peer)
             self.host.heard(link.peer)
             self.guest.heard(link.peer)
-            if self.arbiters.waiting and link.peer in self.arbiters.waiting:
-                self.arbiters.heard(link.peer)
+            if link.peer in self.members.answers.waiting:
+                self.members.answers.heard(link.peer)
             MESSAGES[type(message)](self, link, message)
 
     def restrict(self, number: int) -> None:
@@ -309,7 +308,7 @@ class Node:
     def leave(self, now: float) -> None:
         """Say that this member goes. `left_heard` tells how many have answered since."""
         self._wake(now)
-        self.members.myself.leave(self.members.watch.ask)
+        self.members.myself.leave(self.members.probes.ask)
 
     @property
     def left_heard(self) -> bool:
@@ -332,7 +331,7 @@ class Node:
 
     def on_probed(self, link: Link, message: wire.Probed) -> None:
         """The answer to a probe of mine."""
-        if self.members.watch.answered(link, message.number):
+        if self.members.probes.answered(link, message.number):
             self.members.myself.answered(message.number)
 
     def _on_rumour(self, rumour: wire.Rumour, link: Link) -> bool:
@@ -368,7 +367,7 @@ class Node:
         """Compare with a neighbour, and measure how far it is."""
         link = self.sync.round()
         if link is not None:
-            self.members.watch.ask(link)
+            self.members.probes.ask(link)
 
     def sync_far(self) -> None:
         """Compare with any member, when a link to it is open."""

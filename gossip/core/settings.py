@@ -32,15 +32,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """From suspect to failed: long enough for garbage collection, a paused VM, a 5 s stall."""
     dial_timeout: float = 1.5
     """A link that has not said hello after this is given up."""
-    doubt: float = 2.0
-    """How long a member that misses half of its subjects at once waits for another observer's
-    word before it reports them: more likely it is its own network."""
+    confer: float = 2.5
+    """The observers of a member that is missing have so long to answer each other before one that
+    not all have answered tells the mesh: two dials and a probe."""
     stall: float = 0.5
     """Woken later than this, the member takes itself for the one that stood still."""
     quiet_after_stall: float = 1.0
     """No alert for this long after an own stall."""
-    open_alerts: int = 8
-    """Alerts that one observer may have standing: no one member can start a storm."""
     reentry: float = 300.0
     """A member that was failed through its own trouble comes back at once, but no oftener than
     this: what it owns must not move to and fro."""
@@ -49,7 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     a member that speaks but is not reachable must not stay for ever."""
     refutation_window: float = 60.0
     newcomer_grace: float = 2.0
-    """A subject that has just come into view has this long until it is missed."""
+    """A subject that has just come into view, and is not linked yet, has this long until it is
+    missed."""
 
     # --- links
     links: int = 2048
@@ -126,6 +125,7 @@ WAN: Final = Settings(
     grace=1.0,
     probe_timeout=2.0,
     dial_timeout=5.0,
+    confer=6.0,
     hold=12.0,
     wait_for_dial=2.0,
     graft_after=0.3,

@@ -2,41 +2,34 @@
 
 Each member sends a beat to its observers once in a period; any frame from a subject counts as
 one. (SWIM and Rapid ping and wait for the answer; over links that stay open a one-way beat tells
-the same with half the packets.) A subject whose beat is overdue is probed; no answer in time is an
-alert of kind silent. A link that is closed is dialled again at once; a dial that is refused, twice
-150 ms apart, is an alert of kind refused. Whoever hears of another's alert about its own subject
-probes that at once.
+the same with half the packets.) A subject whose beat is overdue is probed; if no answer comes in
+time its other observers are asked (`inquiries`), and if they miss it too that is an alert of kind
+silent. A link that is closed is dialled again at once; a dial that is refused, twice 150 ms apart,
+is an alert of kind refused. Whoever hears of another's alert about its own subject probes that at
+once.
 
-Who joined a moment ago is in nobody's rings yet. If it dies, those that it had linked to are its
-witnesses: they say what they saw, which counts for nothing but makes its observers look at once.
-
-A member first doubts itself: after it was woken late it reports nobody silent for a second, and
-when half of its subjects are missing at once it waits for another observer's word or for `doubt`
-seconds.
-(A refusal is no matter of time, so neither holds it back.)
+A member first doubts itself: after it was woken late it reports nobody silent for a second. (A
+refusal is no matter of time, so that does not hold it back.)
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf
 
 from meshcache.gossip import wire
-from meshcache.gossip.core.arbiters import Arbiters
-from meshcache.gossip.core.bucket import Bucket
+from meshcache.gossip.core.alerts import Alerts
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import Why
-from meshcache.gossip.core.links import Link, Links
+from meshcache.gossip.core.links import Links
+from meshcache.gossip.core.newcomers import REFUSED_AGAIN, Newcomers
+from meshcache.gossip.core.probes import Probes
 from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.verdicts import HEARD, REFUSED, SILENT
 
-REFUSED_AGAIN = 0.15
-"""Between the two refusals: a listener that is only being replaced is back after that."""
 HANG_UPS = 3
 """Dials that are accepted and then hung up, in a row, before that is held for silence: a process
 that dies in the middle of a handshake looks like this once."""
-WITNESSED = 64
-MOST_NUMBERS = 2**32 - 1
+LOOK_AGAIN = 0.25
+"""While others are asked about a subject, who has not got the question is tried this often."""
 
 
 @dataclass(slots=True)
@@ -60,20 +53,18 @@ class Watch:
 
     context: Context
     links: Links
+    probes: Probes
+    alerts: Alerts
+    newcomers: Newcomers
     accused_by_other: Callable[[bytes], bool]
     """Whether another observer's alert stands against this member."""
-    arbiters: Arbiters
-    incarnation_of: Callable[[bytes], int]
-    publish: Callable[[wire.Alert], None]
+    others_agree: Callable[[bytes], bool]
+    """Whether the other observers of a subject that is missing miss it too; asks them."""
+    on_missing: Callable[[bytes, bool], None]
+    """Told of each subject that begins to be missing, or ends."""
     subjects: dict[bytes, Subject] = field(default_factory=dict)
     observers: tuple[bytes, ...] = ()
-    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=32))
     _quiet_until: float = 0.0
-    _witnessed: dict[bytes, int] = field(default_factory=dict)
-    """Newcomers whose link closed, and how often they were refused since."""
-    _denials: Bucket = field(default_factory=lambda: Bucket(rate=10, burst=20))
-    _numbers: int = 0
-    _probes: dict[int, tuple[bytes, float]] = field(default_factory=dict)
 
     def new_view(self, rings: Rings) -> None:
         """The rings changed: who observes whom is new."""
@@ -81,10 +72,13 @@ class Watch:
         self.observers = rings.observers(context.uid)
         subjects = rings.subjects(context.uid)
         for uid in sorted(self.subjects.keys() - subjects):
-            del self.subjects[uid]
+            if self.subjects.pop(uid).missing:
+                self.on_missing(uid, False)
             context.timers.cancel(("probe", uid))
         for uid in sorted(subjects - self.subjects.keys()):  # sorted: a run is to be repeatable
-            self.subjects[uid] = Subject(context.now + context.settings.newcomer_grace)
+            linked = self.links.of(uid) is not None
+            grace = 0.0 if linked else context.settings.newcomer_grace
+            self.subjects[uid] = Subject(context.now + grace)
         context.timers.set_earlier(("watch",), context.now + context.settings.period)
 
     # --- beats
@@ -101,23 +95,24 @@ class Watch:
         """A frame came from `uid`."""
         subject = self.subjects.get(uid)
         if subject is None:
-            if self._witnessed:
-                self._witnessed.pop(uid, None)
+            self.newcomers.forget(uid)
             return
         subject.heard = self.context.now  # a newcomer's grace ends with its first frame
         subject.refused = subject.hung_up = 0
         if subject.missing:
-            subject.missing = False
+            self._found(uid, subject)
             self.context.timers.cancel(("probe", uid))
         if subject.alert != HEARD:
             self._tell(uid, subject, HEARD)
 
-    def last_heard(self, uid: bytes) -> float:
-        """When a frame of this subject came last; a time long ago if it is none or is missing."""
+    def misses(self, uid: bytes) -> bool:
+        """Whether this is a subject that I miss already."""
         subject = self.subjects.get(uid)
-        if subject is None or subject.missing or subject.heard > self.context.now:
-            return -inf
-        return subject.heard
+        return subject is not None and subject.missing
+
+    def _fresh(self, subject: Subject) -> bool:
+        settings = self.context.settings
+        return subject.heard + settings.period + settings.grace > self.context.now
 
     # --- looking
 
@@ -135,53 +130,42 @@ class Watch:
                 again = min(again, due)
         self.context.timers.set(("watch",), again)
 
+    def look_at(self, uid: bytes) -> bool:
+        """Somebody doubts that this member lives: probe it, whoever it is; False if there is no way
+        to it. What comes of it is told to `heard` or `unanswered`."""
+        subject = self.subjects.get(uid)
+        if subject is not None:
+            if not subject.missing and self.context.timers.due(("probe", uid)) is None:
+                # As if its beat were overdue: else its silence would not count yet.
+                period = self.context.settings.period
+                subject.heard = min(subject.heard, self.context.now - period)
+                self.probe(uid)
+            return True
+        link = self.links.of(uid) or self.links.urge(uid)
+        if link is not None and link.peer is not None:
+            self.probes.ask(link)
+        return link is not None
+
     def probe(self, uid: bytes) -> None:
         """Ask a subject for an answer, or dial it if there is no link."""
-        settings = self.context.settings
         link = self.links.of(uid)
         if link is not None:
-            self.ask(link)
+            self.probes.ask(link)
+            wait = self.probes.patience
         else:
             self.links.urge(uid)
-        wait = self._patience() if link is not None else settings.dial_timeout
+            wait = self.context.settings.dial_timeout
         self.context.timers.set(("probe", uid), self.context.now + wait)
-
-    def _patience(self) -> float:
-        """How long an answer may take: four times the slowest of the last round trips, which on a
-        lossy network hold retransmissions, but at least the set time and at most its double."""
-        least = self.context.settings.probe_timeout
-        return min(max(least, 4 * max(self._recent, default=0.0)), 2 * least)
-
-    def ask(self, link: Link) -> int:
-        """Send a probe; its number comes back in the answer."""
-        self._numbers += 1
-        if link.peer is not None:
-            self._probes[self._numbers] = (link.peer, self.context.now)
-            if len(self._probes) > 256:
-                del self._probes[next(iter(self._probes))]
-        self.links.send(link, wire.Probe(self._numbers))
-        return self._numbers
-
-    def answered(self, link: Link, number: int) -> bool:
-        """A probe's answer came; False if it was none of this member's."""
-        asked = self._probes.get(number)
-        if asked is None or asked[0] != link.peer:
-            return False
-        del self._probes[number]
-        link.round_trip = self.context.now - asked[1]
-        self._recent.append(link.round_trip)
-        return True
 
     def unanswered(self, uid: bytes) -> None:
         """A probe's time is over."""
         subject = self.subjects.get(uid)
-        if subject is None:
-            return
-        settings = self.context.settings
-        if subject.heard + settings.period + settings.grace > self.context.now:
+        if subject is None or self._fresh(subject):
             return
         self._miss(uid, subject, SILENT)
-        self.context.timers.set(("probe-again", uid), self.context.now + settings.period)
+        self.context.timers.set(
+            ("probe-again", uid), self.context.now + self.context.settings.period
+        )
 
     def probe_again(self, uid: bytes) -> None:
         """Keep trying a subject that is missing: it may come back."""
@@ -191,22 +175,21 @@ class Watch:
 
     def redial(self, uid: bytes) -> None:
         """The second try after a refusal."""
-        if (uid in self.subjects or uid in self._witnessed) and self.links.of(uid) is None:
+        if (uid in self.subjects or uid in self.newcomers) and self.links.of(uid) is None:
             self.links.urge(uid)
 
     def link_lost(self, uid: bytes, *, newcomer: bool) -> None:
         """The last link to `uid` was closed by the other side's kernel."""
         if uid in self.subjects:
             self.links.urge(uid)
-        elif newcomer and len(self._witnessed) < WITNESSED:
-            self._witnessed[uid] = 0
-            self.links.urge(uid)
+        elif newcomer:
+            self.newcomers.link_lost(uid)
 
     def hung_up(self, uid: bytes) -> None:
         """A dial of `uid` was taken and ended before a word was said."""
         subject = self.subjects.get(uid)
         if subject is None:
-            self._witnessed.pop(uid, None)
+            self.newcomers.forget(uid)
             return
         subject.hung_up += 1
         if subject.hung_up > HANG_UPS:
@@ -214,43 +197,31 @@ class Watch:
         else:
             self.context.timers.set(("redial", uid), self.context.now + REFUSED_AGAIN)
 
-    def _witness(self, uid: bytes, why: Why) -> None:
-        refused = self._witnessed.pop(uid, None)
-        if refused is None or why is not Why.REFUSED:
-            return
-        if refused == 0:
-            self._witnessed[uid] = 1
-            self.context.timers.set(("redial", uid), self.context.now + REFUSED_AGAIN)
-        else:
-            self._say(uid, REFUSED)
-
     def dial_failed(self, uid: bytes, why: Why) -> None:
         """Nobody (of ours) answers at the address of `uid`."""
         subject = self.subjects.get(uid)
         if subject is None:
-            self._witness(uid, why)
-            return
-        if why is Why.REFUSED:
+            (self.newcomers.refused if why is Why.REFUSED else self.newcomers.forget)(uid)
+        elif why is not Why.REFUSED:
+            self._miss(uid, subject, SILENT)
+        else:
             subject.refused += 1
             if subject.refused < 2:
                 self.context.timers.set(("redial", uid), self.context.now + REFUSED_AGAIN)
             else:
                 self._miss(uid, subject, REFUSED)
-        else:
-            self._miss(uid, subject, SILENT)
 
     def alerted(self, uid: bytes) -> None:
-        """Another observer of my subject misses it."""
+        """Another observer of my subject has told all that it misses it."""
         subject = self.subjects.get(uid)
         if subject is None or uid == self.context.uid:
             return
-        settings = self.context.settings
-        self.context.timers.set_earlier(("vouch", uid), self.context.now + settings.vouch)
+        due = self.context.now + self.context.settings.vouch
+        self.context.timers.set_earlier(("vouch", uid), due)
         if subject.missing:
             self._miss(uid, subject, SILENT)
-        elif self.context.timers.due(("probe", uid)) is None:
-            subject.heard = min(subject.heard, self.context.now - settings.period)
-            self.probe(uid)
+        else:
+            self.look_at(uid)
 
     def vouch(self, uid: bytes) -> None:
         """Say that I hear a subject that others still accuse."""
@@ -258,41 +229,39 @@ class Watch:
         if subject is None or not self.accused_by_other(uid):
             return
         settings = self.context.settings
-        hears = subject.heard + settings.period + settings.grace > self.context.now
+        hears = self._fresh(subject)
         if hears and not subject.missing:
-            self._say(uid, HEARD)
+            self.alerts.say(uid, HEARD)
         again = settings.vouch_again if hears else settings.vouch
         self.context.timers.set(("vouch", uid), self.context.now + again)
 
     # --- telling
 
     def _miss(self, uid: bytes, subject: Subject, kind: int) -> None:
-        context, settings = self.context, self.context.settings
-        subject.missing = True
+        context = self.context
+        if not subject.missing:
+            subject.missing = True
+            self.on_missing(uid, True)
         if subject.alert >= kind and not subject.void:
             return
         if kind == SILENT and context.now < self._quiet_until:
-            context.timers.set(("miss", uid, kind), self._quiet_until)
-            return
-        if kind == SILENT and self._in_doubt(uid, subject):
-            context.timers.set_earlier(("miss", uid, kind), context.now + 0.1)
-            return
-        standing = sum(one.alert != HEARD for one in self.subjects.values())
-        if (
-            subject.alert == HEARD
-            and standing >= settings.open_alerts
-            and not self.arbiters.agree(uid)
-        ):
-            context.counts["alerts_held_back"] += 1
-            context.timers.set(("miss", uid, kind), context.now + settings.period)
-            return
-        self._tell(uid, subject, kind)
+            context.timers.set(("miss", uid), self._quiet_until)
+        elif kind == REFUSED or self.accused_by_other(uid) or self.others_agree(uid):
+            self._tell(uid, subject, kind)
+        else:
+            context.timers.set(("miss", uid), context.now + LOOK_AGAIN)
 
-    def still_missing(self, uid: bytes, kind: int) -> None:
-        """An alert that was put off is due."""
+    def still_missing(self, uid: bytes) -> None:
+        """A word that was put off is due, or others have said something new of this subject."""
         subject = self.subjects.get(uid)
         if subject is not None and subject.missing:
-            self._miss(uid, subject, kind)
+            self._miss(uid, subject, SILENT)
+
+    def _found(self, uid: bytes, subject: Subject) -> None:
+        subject.missing = False
+        self.context.counts["alerts_held_back"] += subject.alert == HEARD
+        self.context.timers.cancel(("miss", uid))
+        self.on_missing(uid, False)
 
     @property
     def deaf(self) -> bool:
@@ -301,41 +270,22 @@ class Watch:
         missing = sum(one.missing for one in self.subjects.values())
         return total >= 3 and missing >= 2 and 2 * missing >= total
 
-    def _in_doubt(self, uid: bytes, subject: Subject) -> bool:
-        if not self.deaf or self.accused_by_other(uid):
-            return False
-        settings = self.context.settings
-        patience = settings.period + settings.grace + settings.probe_timeout + settings.doubt
-        return self.context.now < subject.heard + patience
-
     def _tell(self, uid: bytes, subject: Subject, kind: int) -> None:
         subject.alert, subject.void = kind, False
-        self._say(uid, kind)
-
-    def _say(self, uid: bytes, kind: int) -> None:
-        self._numbers += 1
-        self.context.counts["alerts"] += kind != HEARD
-        self.publish(
-            wire.Alert(uid, self.incarnation_of(uid), self.context.uid, self._numbers, kind)
-        )
+        self.alerts.say(uid, kind)
 
     def disown(self, alert: wire.Alert) -> None:
-        """Somebody spread a word in my name: if I did not say it, I say what is so."""
+        """Somebody spread a word in my name."""
         subject = self.subjects.get(alert.subject)
-        mine = subject.alert if subject is not None else HEARD
-        if alert.number <= self._numbers or alert.kind == mine:
-            return
-        self.context.counts["hostile"] += 1
-        self._numbers = alert.number
-        if self._denials.take(self.context.now) and self._numbers < MOST_NUMBERS:
-            self._say(alert.subject, mine)
+        self.alerts.disown(alert, subject.alert if subject is not None else HEARD)
 
     def refuted(self, uid: bytes) -> None:
         """The subject says that it lives: it gets a new chance to be heard."""
         subject = self.subjects.get(uid)
         if subject is not None and subject.alert != HEARD:
+            if subject.missing:
+                self._found(uid, subject)
             subject.void = True
-            subject.missing = False
             subject.refused = 0
             subject.heard = self.context.now
             self.context.timers.set_earlier(
@@ -349,12 +299,12 @@ class Watch:
     def stalled(self, seconds: float) -> None:
         """This process stood still: nothing that was awaited meanwhile can be held against
         anybody."""
-        context, settings = self.context, self.context.settings
-        self.hush(context.now + settings.quiet_after_stall)
+        context = self.context
+        self.hush(context.now + context.settings.quiet_after_stall)
         for uid, subject in self.subjects.items():
             subject.heard = max(subject.heard, context.now)
             if subject.alert == HEARD or subject.void:
-                subject.missing = False
+                if subject.missing:
+                    self._found(uid, subject)
                 subject.refused = 0
             context.timers.cancel(("probe", uid))
-        context.timers.delay("miss", seconds)

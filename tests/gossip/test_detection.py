@@ -174,35 +174,6 @@ def test_two_of_three_that_die_together_are_noticed_by_the_third() -> None:
     assert network.run_until(agreed([survivor]), network.now + 15)
 
 
-def test_an_observer_with_many_alerts_open_asks_others_before_it_accuses_one_more() -> None:
-    settings = Settings(open_alerts=1)
-    network, processes = mesh(20, settings=settings)
-    observer = processes[0]
-    subjects = set(observer.node.members.watch.subjects)
-    lost = {process.address for process in processes if process.uid in subjects}
-    lost.remove(min(lost))  # it still hears one
-    network.faults.cuts.append(
-        lambda source, target: (
-            observer.address in (source, target) and not lost.isdisjoint((source, target))
-        )
-    )
-    network.run(40)
-    standing = [one for one in observer.node.members.watch.subjects.values() if one.alert]
-    assert len(standing) == 1
-    counts = observer.node.context.counts
-    assert counts["arbiters_asked"] >= 3
-    assert counts["alerts_held_back"] > 0
-    assert agreed(processes)()
-
-
-def test_arbiters_that_do_not_reach_the_subjects_either_let_the_alerts_through() -> None:
-    settings = Settings(open_alerts=1)
-    network, processes = mesh(20, settings=settings)
-    for victim in processes[14:]:
-        network.switch_off(victim)
-    assert network.run_until(agreed(processes[:14]), network.now + 25)
-
-
 def test_one_observer_that_cannot_reach_its_subject_makes_no_suspect() -> None:
     network, processes = mesh(12)
     observer = processes[0]

@@ -297,9 +297,9 @@ def test_who_asks_about_everybody_makes_few_dials() -> None:
     asks += [wire.Reach(n, bytes([n]) * 16) for n in range(100)]
     say(network, foe, near, *asks)
     assert near.node.context.counts["dials"] - before <= 20
-    assert all(len(questions) <= 64 for questions in near.node.arbiters.waiting.values())
+    assert all(len(questions) <= 64 for questions in near.node.members.answers.waiting.values())
     network.run(5)
-    assert not near.node.arbiters.waiting
+    assert not near.node.members.answers.waiting
     nobody_was_harmed(processes)
 
 

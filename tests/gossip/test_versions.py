@@ -58,11 +58,14 @@ def test_what_a_member_lacks_the_feature_for_is_not_sent_to_it() -> None:
     able = [network.start(f"n{index}", seeds=["n0:1"]) for index in range(6, 9)]
     assert network.run_until(agreed([*plain, *able]), 20)
     network.run(3)
-    asker, subject = able[0], plain[0]
-    network.act(asker, lambda now: asker.node.arbiters.agree(subject.uid))
-    inquiry = asker.node.arbiters.inquiries[subject.uid]
-    assert inquiry.asked
-    assert inquiry.asked <= {process.uid for process in able}
+    asker = able[0]
+    inquiries, rings = asker.node.members.inquiries, asker.node.members.rings
+    others = {process.uid for process in able[1:]}
+    subject = next(one for one in plain if others & set(rings.observers(one.uid)))
+    network.act(asker, lambda now: inquiries.agree(subject.uid))
+    inquiry = inquiries.open[subject.uid]
+    assert inquiry.answers
+    assert inquiry.answers.keys() <= others
     network.run(1)
     assert set(inquiry.answers.values()) == {True}
 
