@@ -98,13 +98,13 @@ class Blocks:
         if block is not None:
             return block
         wish = self._wish(key, found)
-        try:
-            async with asyncio.timeout(self.deadline):
-                return await asyncio.shield(wish.ready)
-        except TimeoutError as error:
+        # Not asyncio.timeout: a handler has no task yet (`meshcache.fuse.session_loops`).
+        await asyncio.wait([wish.ready], timeout=self.deadline)
+        if not wish.ready.done():
             raise DeadlineExceeded(
                 f"block {index} of inode {found.inode} did not come in {self.deadline:g} s"
-            ) from error
+            )
+        return wish.ready.result()
 
     def prefetch(self, found: Found, index: int) -> None:
         """Begin to map a block that a reader will want soon, if the file has it."""

@@ -71,13 +71,14 @@ class OpenWatch:
         asked = self._asked[seq] = asyncio.get_running_loop().create_future()
         try:
             self._door.send(encode(Opened(seq, bytes.fromhex(found.snapshot.id), found.row)))
-            async with asyncio.timeout(deadline):
-                answer = await asked
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                f"whether inode {found.inode} is what was listed did not come in {deadline:g} s"
-            ) from error
+            # Not asyncio.timeout: a handler has no task yet (`meshcache.fuse.session_loops`).
+            await asyncio.wait([asked], timeout=deadline)
         finally:
             del self._asked[seq]
+        if not asked.done():
+            raise DeadlineExceeded(
+                f"whether inode {found.inode} is what was listed did not come in {deadline:g} s"
+            )
+        answer = asked.result()
         if answer.error:
             raise from_wire(answer.error, answer.message)

@@ -26,7 +26,7 @@ import uvloop
 
 from meshcache.errors import MeshcacheError
 from meshcache.fuse.blocks import Blocks
-from meshcache.fuse.device import Device, serve
+from meshcache.fuse.device import Device
 from meshcache.fuse.filesystem import Filesystem
 from meshcache.fuse.invalidate import take_back
 from meshcache.fuse.messages import (
@@ -51,6 +51,7 @@ from meshcache.fuse.messages import (
 )
 from meshcache.fuse.opens import OpenWatch
 from meshcache.fuse.packets import Packet, PacketSocket
+from meshcache.fuse.session_loops import serve
 from meshcache.fuse.tree import Tree
 from meshcache.snapshot import Snapshot
 from meshcache.tasks import TaskSet
