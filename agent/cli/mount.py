@@ -130,8 +130,6 @@ def mount(
         return _in_background(target, name, place, allow_other, log_file, log_level)
 
     from meshcache.agent import logs
-    from meshcache.agent.mounts import alone
-    from meshcache.agent.mounts.guest import GuestAgent
     from meshcache.fuse.keeper import MountSpec, keep
 
     logs.configure(log_level)
@@ -154,9 +152,14 @@ def mount(
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)  # an earlier one's, which was killed
             stack.callback(ready_file.unlink, missing_ok=True)
+        # Imported when used: they bring half of the agent, and a mount is to be there at once.
         if until_alone is not None:
+            from meshcache.agent.mounts import alone
+
             stack.enter_context(alone.ends_this_process(until_alone))
         if guest:
+            from meshcache.agent.mounts.guest import GuestAgent
+
             target = Target(stack.enter_context(GuestAgent(os.environ)).socket)
         registered = _Registration(target, name, place, patient=guest)
         stack.callback(registered.leave)
