@@ -207,6 +207,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         client=client,
         traffic=reader.traffic,
         tasks=tasks,
+        guest_of=guest.dataset if guest else "",
     )
     node = Node(
         config=config,

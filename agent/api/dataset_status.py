@@ -17,6 +17,9 @@ from meshcache.traffic import Traffic
 
 routes = web.RouteTableDef()
 
+HELD, SAMPLE = "held", "sample"
+"""The names of the routes that members ask each other to know what is held."""
+
 SNAPSHOT_WITHIN = 3.0
 """Seconds in which an exact count must have the snapshot."""
 
@@ -73,7 +76,7 @@ class HeldHere(msgspec.Struct):
     """Bytes that this member asked of the origin."""
 
 
-@routes.get("/v1/datasets/{name}/held")
+@routes.get("/v1/datasets/{name}/held", name=HELD)
 async def held(request: web.Request) -> web.Response:
     """This member's bitmap of a snapshot's blocks, 8 to a byte, for the member that counts."""
     node = request.app[NODE]
@@ -83,7 +86,7 @@ async def held(request: web.Request) -> web.Response:
     return web.Response(body=pack(await counting.held_here(opened, node.store, dataset.block_size)))
 
 
-@routes.get("/v1/datasets/{name}/sample")
+@routes.get("/v1/datasets/{name}/sample", name=SAMPLE)
 async def sample(request: web.Request) -> web.Response:
     """The sample of a head, if this member has it or can compute it, for one that has not."""
     node = request.app[NODE]

@@ -1,4 +1,4 @@
-"""What a guest may ask: the blocks of its dataset, and no more.
+"""What a guest may ask: the blocks of its dataset and who holds them, and no more.
 
 A guest holds a key for one dataset (`meshcache.agent.trust.guestkey`). It names the blocks that
 it wants itself, so each is looked at: that it is one of a file below the dataset's mounts, or the
@@ -8,6 +8,7 @@ listing of the dataset now or in a version that is remembered.
 from aiohttp import web
 
 from meshcache.agent.api.blocks import BLOCK, wanted_of
+from meshcache.agent.api.dataset_status import HELD, SAMPLE
 from meshcache.agent.node import NODE, Node
 from meshcache.errors import NotAllowed
 from meshcache.reader import SNAPSHOT_ORIGIN
@@ -20,7 +21,10 @@ async def check(request: web.Request, dataset: str) -> None:
         NotAllowed: it is something else.
         MeshcacheError: the dataset is not known here, or has no such file.
     """
-    if request.method != "GET" or request.match_info.route.name != BLOCK:
+    route, named = request.match_info.route.name, request.match_info.get("name")
+    if request.method == "GET" and route in (HELD, SAMPLE) and named == dataset:
+        return  # of a listing that a guest may have
+    if request.method != "GET" or route != BLOCK:
         raise NotAllowed("a guest reads its dataset's blocks: this takes the mesh key")
     wanted = wanted_of(request)
     if wanted.dataset != dataset:

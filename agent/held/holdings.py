@@ -31,8 +31,10 @@ class Holdings:
         client: PeerClient,
         traffic: MutableMapping[str, Traffic],
         tasks: TaskSet,
+        guest_of: str,
     ) -> None:
-        """`traffic` is the reader's, by dataset's name."""
+        """`traffic` is the reader's, by dataset's name; `guest_of` is the one dataset that this
+        member has a guest's key for, empty: it has the mesh key."""
         self._gossip = gossip
         self._tasks = tasks
         self._following = False
@@ -44,6 +46,7 @@ class Holdings:
             client=client,
             tasks=tasks,
             on_new=lambda: self._publisher.wake(),
+            only=guest_of,
         )
         self.census = Census(lambda: mesh.by_store, self.samples.get)
         self._publisher = Publisher(

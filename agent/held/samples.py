@@ -44,8 +44,10 @@ class Samples:
         client: PeerClient,
         tasks: TaskSet,
         on_new: Callable[[], None],
+        only: str = "",
     ) -> None:
-        """`on_new` is called for each sample that has come."""
+        """`on_new` is called for each sample that has come; `only` names the one dataset whose
+        sample others give to this member, empty: they give all."""
         self._catalog = catalog
         self._snapshots = snapshots
         self._store = store
@@ -53,6 +55,7 @@ class Samples:
         self._client = client
         self._tasks = tasks
         self._on_new = on_new
+        self._only = only
         self._samples: dict[Key, Sample] = {}
         self._wanted: set[Key] = set()
         self._computing: SingleFlight[Key, Sample] = SingleFlight()
@@ -75,7 +78,7 @@ class Samples:
         found = []
         for dataset in self._catalog.all():
             head = self._catalog.head(dataset.name)
-            if head is not None:
+            if head is not None and self._only in ("", dataset.name):
                 found.append(((head.snapshot, dataset.block_size), dataset))
         return found
 

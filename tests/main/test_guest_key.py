@@ -120,6 +120,18 @@ def test_it_reads_no_other_dataset_and_changes_nothing(tenant: Tenant, node: Age
     assert refused.returncode != 0
     assert refused.stdout == ""
     assert "Traceback" not in refused.stderr
+    node.run("cat", "models", "file")
+
+    def tells() -> bool:
+        shown = json.loads(tenant.run("dataset", "show", "models", "-o", "json").stdout)
+        return bool(shown["cached"] == len(DATA))
+
+    wait_until(tells, within=20)
+    counted = tenant.run("dataset", "show", "models", "--exact", "-o", "json")
+    assert json.loads(counted.stdout)["cached"] == len(DATA)
+    assert "2 of 2 members answered" in counted.stderr
+    assert "0 of" not in counted.stderr
+    assert tenant.run("dataset", "show", "other", "--exact").returncode == 0
     tenant.run("dataset", "delete", "other")
     before = node.json("dataset", "list")
     assert [one["name"] for one in before] == ["models", "other"]
