@@ -23,14 +23,11 @@ from meshcache.agent.loads.fetch import CONCURRENCY, Means
 from meshcache.agent.loads.following import Following
 from meshcache.agent.loads.lists import Lists
 from meshcache.agent.loads.outlook import Outlook
-from meshcache.agent.loads.phase import (
-    Status,
-    look,
-)
 from meshcache.agent.loads.record import LOADS, PROGRESS, Load
 from meshcache.agent.loads.schedule import check_schedule
 from meshcache.agent.loads.selection import Selected, Selection, select
-from meshcache.agent.loads.spec import NewLoad
+from meshcache.agent.loads.spec import NewLoad, Terms
+from meshcache.agent.loads.status import Status, look
 from meshcache.agent.loads.survey import Check, Plan, Survey
 from meshcache.agent.loads.wish import wish_of
 from meshcache.agent.loads.worker import Aim, Worker
@@ -97,9 +94,8 @@ class Loads:
     def all(self) -> list[Status]:
         """All loads, the oldest first, without their members."""
         found = [self._look(load) for load in self._book.loads().values()]
-        for status in found:
-            status.members = []
-        return sorted(found, key=lambda status: (status.created, status.name))
+        alone = [msgspec.structs.replace(status, members=()) for status in found]
+        return sorted(alone, key=lambda status: (status.created, status.name))
 
     def get(self, name: str) -> Status:
         """One load, with each member's part.
@@ -185,21 +181,12 @@ class Loads:
             dataset_uid=dataset.uid,
             selection=selection,
             created=self._now(),
-            metadata_only=new.metadata_only,
-            replicas=new.replicas,
-            zones=new.zones,
-            nodes=new.nodes,
-            all=new.all,
-            rate=new.rate,
-            policy=new.policy,
-            schedule=new.schedule,
-            run_after=new.run_after,
-            ttl=new.ttl,
             version=version or "",
             snapshot=snapshot.id if pinned else "",
             snapshot_size=len(snapshot.data) if pinned else 0,
             files=len(selected.rows),
             bytes=0 if new.metadata_only else selected.size,
+            **{field: getattr(new, field) for field in Terms.__struct_fields__},
         )
         return _Draft(load, dataset, opened, selected)
 

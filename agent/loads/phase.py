@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from blake3 import blake3
 
-from meshcache.agent.loads.record import End, Load, Phase, Progress, Report
-from meshcache.agent.loads.schedule import last_due, next_due
+from meshcache.agent.loads.record import End, Load, Phase, Progress, Report, amounts
+from meshcache.agent.loads.schedule import last_due
 from meshcache.agent.mesh import Peer
 
 CATCH_UP = 600.0
@@ -97,63 +97,6 @@ def run_of(load: Load, awaited: Load | None, begun: Iterable[int], now: float) -
     return Run(0, max(load.created, end.ended))
 
 
-class MemberStatus(msgspec.Struct, frozen=True):
-    """How far one target is; sizes in bytes, times in seconds."""
-
-    name: str
-    store: str
-    phase: Phase
-    planned: bool = False
-    blocks: int = 0
-    blocks_done: int = 0
-    bytes: int = 0
-    bytes_done: int = 0
-    fetched: int = 0
-    failed: int = 0
-    message: str = ""
-    duration: float = 0.0
-
-
-class Status(msgspec.Struct, kw_only=True):
-    """A load as the API shows it; sizes in bytes, times in seconds, moments since 1970."""
-
-    name: str
-    dataset: str
-    phase: Phase
-    message: str = ""
-    """The first failure, or what a pending load waits for."""
-    policy: str
-    schedule: str
-    run_after: str
-    metadata_only: bool
-    replicas: int
-    rate_limit: int
-    ttl: float | None
-    created: float
-    run: int
-    """When this run was due, of a Cron load; else 0."""
-    next_run: float | None
-    succeeded: float
-    started: float
-    ended: float
-    duration: float
-    files: int
-    """Of the selection."""
-    blocks: int
-    """Over all targets, as the bytes are: a block that two members fetch counts twice."""
-    blocks_done: int
-    bytes: int
-    bytes_done: int
-    fetched: int
-    failed: int
-    percentage: float
-    rate: float
-    """Bytes per second that are fetched now."""
-    eta: float | None
-    """Seconds until the end at this rate; None if it cannot be told."""
-    members: list[MemberStatus] = []
-
-
 def verdict(
     load: Load,
     run: Run,
@@ -168,7 +111,7 @@ def verdict(
     """
     if load.end is not None and _settles(load.end, load, run):
         return load.end
-    return _compute(load, run, _progress(load, run, reports, present), present, subject, now)
+    return _compute(load, run, progress_of(load, run, reports, present), present, subject, now)
 
 
 def _settles(end: End, load: Load, run: Run) -> bool:
@@ -176,59 +119,7 @@ def _settles(end: End, load: Load, run: Run) -> bool:
     return end.phase == "Cancelled" or (end.run == run.number and not load.cancelled)
 
 
-def look(
-    load: Load,
-    run: Run,
-    reports: Mapping[str, Report],
-    present: Present,
-    subject: Subject,
-    now: float,
-) -> Status:
-    """A load as the API shows it; `reports` are by store id."""
-    end = verdict(load, run, reports, present, subject, now)
-    progress = _progress(load, run, reports, present)
-    view = view_of(present, subject)
-    targets = sorted((present.members[store] for store in present.targets(load)), key=_by_name)
-    working = [one for one in progress.values() if not one.ended] if not end.ended else []
-    rate = sum(one.fetched / max(one.updated - one.started, 0.1) for one in working)
-    return Status(
-        name=load.name,
-        dataset=load.subject,
-        phase=end.phase,
-        message=end.message,
-        policy=load.policy,
-        schedule=load.schedule,
-        run_after=load.run_after,
-        metadata_only=load.metadata_only,
-        replicas=load.replicas,
-        rate_limit=load.rate,
-        ttl=load.ttl,
-        created=load.created,
-        run=end.run,
-        next_run=next_due(load.schedule, now) if load.schedule and not load.cancelled else None,
-        succeeded=load.succeeded,
-        started=end.started,
-        ended=end.ended,
-        duration=(end.ended or now) - end.started if end.started else 0.0,
-        files=end.files,
-        blocks=end.blocks,
-        blocks_done=end.blocks_done,
-        bytes=end.bytes,
-        bytes_done=end.bytes_done,
-        fetched=end.fetched,
-        failed=end.failed,
-        percentage=_percentage(end),
-        rate=rate,
-        eta=(end.bytes - end.bytes_done) / rate if rate else None,
-        members=[_member(peer, progress.get(peer.store_id), view, end, now) for peer in targets],
-    )
-
-
-def _by_name(peer: Peer) -> tuple[str, str]:
-    return peer.name, peer.store_id
-
-
-def _progress(
+def progress_of(
     load: Load, run: Run, reports: Mapping[str, Report], present: Present
 ) -> dict[str, Progress]:
     """What the living targets say of this run."""
@@ -269,7 +160,9 @@ def _compute(
         phase = "Executing" if known else "Pending"
     # Until every target knows its share, the selection is what is known.
     planned = len(known) == len(targets) and all(one.planned for one in known)
-    size = sum(one.bytes for one in known)
+    sums = amounts(known)
+    if not planned:
+        sums["bytes"] = max(sums["bytes"], load.bytes)
     return End(
         run=run.number,
         phase=phase,
@@ -277,44 +170,5 @@ def _compute(
         ended=ended,
         message=message,
         files=load.files or max((one.files for one in known), default=0),
-        blocks=sum(one.blocks for one in known),
-        blocks_done=sum(one.blocks_done for one in known),
-        bytes=size if planned else max(size, load.bytes),
-        bytes_done=sum(one.bytes_done for one in known),
-        fetched=sum(one.fetched for one in known),
-        failed=sum(one.failed for one in known),
-    )
-
-
-def _percentage(end: End) -> float:
-    if end.phase == "Complete":
-        return 100.0
-    # Never a whole one before the end: the last block may be the one that is missing.
-    return min(100.0 * end.bytes_done / end.bytes, 99.9) if end.bytes else 0.0
-
-
-def _member(peer: Peer, progress: Progress | None, view: str, end: End, now: float) -> MemberStatus:
-    if progress is None:
-        # It said nothing, or what it said has made room for newer loads since.
-        phase: Phase = end.phase if end.ended else "Pending"
-        return MemberStatus(peer.name, peer.store_id, phase)
-    if end.ended:
-        phase = "Failed" if progress.message else end.phase
-    elif progress.ended and progress.view == view:
-        phase = "Failed" if progress.message else "Complete"
-    else:
-        phase = "Executing"
-    return MemberStatus(
-        name=peer.name,
-        store=peer.store_id,
-        phase=phase,
-        planned=progress.planned,
-        blocks=progress.blocks,
-        blocks_done=progress.blocks_done,
-        bytes=progress.bytes,
-        bytes_done=progress.bytes_done,
-        fetched=progress.fetched,
-        failed=progress.failed,
-        message=progress.message,
-        duration=(progress.ended or end.ended or now) - progress.started,
+        **sums,
     )

@@ -7,12 +7,13 @@ member works on: so the number of entries does not grow with the number of loads
 is left of deleted ones (gossip keeps tombstones for a week, and they count).
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from meshcache.agent.loads.selection import Selection
-from meshcache.agent.loads.spec import Policy
+from meshcache.agent.loads.spec import Terms
 
 LOADS = "loads"
 PROGRESS = "load-progress"
@@ -30,7 +31,22 @@ class Blob(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Bytes."""
 
 
-class End(msgspec.Struct, frozen=True):
+class Amounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How far something is."""
+
+    blocks: int = 0
+    """Over all targets, as the bytes are: a block that two members fetch counts twice."""
+    blocks_done: int = 0
+    """Those that were held already among them."""
+    bytes: int = 0
+    bytes_done: int = 0
+    fetched: int = 0
+    """Bytes that had to be fetched for it."""
+    failed: int = 0
+    """Blocks that could not be had, or not kept."""
+
+
+class End(Amounts, frozen=True):
     """How a run ended, as the member that saw it first wrote it down."""
 
     run: int
@@ -41,15 +57,9 @@ class End(msgspec.Struct, frozen=True):
     """Both in seconds since 1970."""
     message: str = ""
     files: int = 0
-    blocks: int = 0
-    blocks_done: int = 0
-    bytes: int = 0
-    bytes_done: int = 0
-    fetched: int = 0
-    failed: int = 0
 
 
-class Load(msgspec.Struct, frozen=True):
+class Load(Terms, frozen=True):
     """One load."""
 
     name: str
@@ -60,16 +70,6 @@ class Load(msgspec.Struct, frozen=True):
     selection: Selection | Blob
     created: float
     """Seconds since 1970."""
-    metadata_only: bool = False
-    replicas: int = 0
-    zones: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
-    all: bool = False
-    rate: int = 0
-    policy: Policy = "Once"
-    schedule: str = ""
-    run_after: str = ""
-    ttl: float | None = None
     version: str = ""
     """The dataset's version as it was asked for; empty: its head."""
     snapshot: str = ""
@@ -94,7 +94,8 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, array_like=True):
-    """How far one member is with one run of one load."""
+    """How far one member is with one run of one load. Written to as it goes on; the amounts are of
+    the member's share."""
 
     uid: str
     """The load's."""
@@ -102,19 +103,15 @@ class Progress(msgspec.Struct, array_like=True):
     view: str
     """What the member computed its share from: `meshcache.agent.loads.phase.view_of`."""
     planned: bool = False
-    """Whether it knows its whole share: until then the sums below still grow."""
+    """Whether it knows its whole share: until then the amounts still grow."""
     files: int = 0
     """Of the whole selection."""
     blocks: int = 0
-    """Of its share, as the bytes are."""
     blocks_done: int = 0
-    """Those that were held already among them."""
     bytes: int = 0
     bytes_done: int = 0
     fetched: int = 0
-    """Bytes that it has fetched for this run."""
     failed: int = 0
-    """Blocks that could not be had."""
     message: str = ""
     """The first failure."""
     started: float = 0.0
@@ -130,3 +127,11 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     """Its name."""
     loads: tuple[Progress, ...]
     """The newest last."""
+
+
+def amounts(parts: Iterable[Amounts | Progress]) -> dict[str, int]:
+    """The sums of the amounts, by field of `Amounts`."""
+    parts = list(parts)
+    return {
+        field: sum(getattr(part, field) for part in parts) for field in Amounts.__struct_fields__
+    }

@@ -24,25 +24,9 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many owners of each block fetch it; 0: as many as the load says."""
 
 
-class NewLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A load as it is asked for.
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a load is to be done: what its record takes over from who asked for it."""
 
-    Raises:
-        InvalidInput: on making one that cannot be.
-    """
-
-    name: str = ""
-    """As a dataset's; empty: one is made of the dataset's and a random part."""
-    dataset: str
-    """Its name, or ``NAME@VERSION``: what that shows, whatever the head is."""
-    paths: tuple[str, ...] = ()
-    """Files, directories and globs. With neither paths, targets nor files: everything."""
-    targets: tuple[Target, ...] = ()
-    """Paths with replicas of their own."""
-    exclude: tuple[str, ...] = ()
-    """Globs of what is left out, whoever names it."""
-    files: tuple[str, ...] | None = None
-    """Files and directories by their exact paths, as many as need be."""
     metadata_only: bool = False
     """Only have the listing at every target."""
     replicas: int = 0
@@ -62,6 +46,27 @@ class NewLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """The name of a load; this one starts when that is Complete."""
     ttl: float | None = None
     """Seconds after its end at which the load is forgotten; None: when newer ones need the room."""
+
+
+class NewLoad(Terms, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A load as it is asked for.
+
+    Raises:
+        InvalidInput: on making one that cannot be.
+    """
+
+    name: str = ""
+    """As a dataset's; empty: one is made of the dataset's and a random part."""
+    dataset: str
+    """Its name, or ``NAME@VERSION``: what that shows, whatever the head is."""
+    paths: tuple[str, ...] = ()
+    """Files, directories and globs. With neither paths, targets nor files: everything."""
+    targets: tuple[Target, ...] = ()
+    """Paths with replicas of their own."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what is left out, whoever names it."""
+    files: tuple[str, ...] | None = None
+    """Files and directories by their exact paths, as many as need be."""
     dry_run: bool = False
     """Only say what it would do."""
 

@@ -11,13 +11,13 @@ from meshcache.agent.loads.phase import (
     Present,
     Run,
     Subject,
-    look,
     run_of,
     verdict,
     view_of,
 )
 from meshcache.agent.loads.record import End, Load, Progress, Report
 from meshcache.agent.loads.selection import Selection
+from meshcache.agent.loads.status import look
 from meshcache.agent.mesh import Peer
 
 NOW = 1_800_000_000.0  # 08:00:00 UTC

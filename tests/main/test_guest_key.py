@@ -120,7 +120,7 @@ def test_it_reads_no_other_dataset_and_changes_nothing(tenant: Tenant, node: Age
     assert refused.returncode != 0
     assert refused.stdout == ""
     assert "Traceback" not in refused.stderr
-    node.run("cat", "models", "file")
+    node.run("load", "models", "--wait")
 
     def tells() -> bool:
         shown = json.loads(tenant.run("dataset", "show", "models", "-o", "json").stdout)
