@@ -6,6 +6,7 @@ encrypted ZeroMQ links, in the caller's asyncio loop. Nothing here knows of cach
 """
 
 from meshcache.gossip.config import GossipConfig
+from meshcache.gossip.core import events
 from meshcache.gossip.core.events import (
     Event,
     Incompatible,
@@ -85,4 +86,5 @@ __all__ = [
     "UserEvent",
     "Version",
     "ViewChanged",
+    "events",
 ]

@@ -12,34 +12,17 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from meshcache.errors import TooManyWatchers
-from meshcache.gossip import (
-    Event,
-    Gossip,
-    Incompatible,
-    KeyRefused,
-    KeysChanged,
-    MapChanged,
-    Member,
-    MemberAlive,
-    MemberFailed,
-    MemberJoined,
-    MemberLeft,
-    MemberSuspect,
-    MemberUpdated,
-    NameConflict,
-    UserEvent,
-    ViewChanged,
-)
+from meshcache.gossip import Gossip, events
 
-WORDS: dict[type[Event], str] = {
-    MemberJoined: "joined",
-    MemberUpdated: "updated",
-    MemberSuspect: "suspect",
-    MemberAlive: "alive",
-    MemberFailed: "failed",
-    MemberLeft: "left",
-    NameConflict: "name-conflict",
-    Incompatible: "incompatible",
+WORDS: dict[type[events.Event], str] = {
+    events.MemberJoined: "joined",
+    events.MemberUpdated: "updated",
+    events.MemberSuspect: "suspect",
+    events.MemberAlive: "alive",
+    events.MemberFailed: "failed",
+    events.MemberLeft: "left",
+    events.NameConflict: "name-conflict",
+    events.Incompatible: "incompatible",
 }
 """Gossip's event about a member -> what it is called for users."""
 
@@ -155,7 +138,7 @@ class Monitor:
         for watcher in self._watchers:
             watcher.end(reason)
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: events.Event) -> None:
         """An event of gossip's."""
         if not self._watchers:
             return
@@ -166,25 +149,25 @@ class Monitor:
                 if not watcher.put(record):
                     self.cut_off += 1
 
-    def _record(self, event: Event) -> Record | None:
+    def _record(self, event: events.Event) -> Record | None:
         """The event for people; None if it is none for them."""
         word = WORDS.get(type(event), "")
         match event:
-            case NameConflict(name=name, uids=uids):
+            case events.NameConflict(name=name, uids=uids):
                 return {"kind": "member", "event": word, "name": name, "uids": list(uids)}
-            case Incompatible(address=address, detail=detail):
+            case events.Incompatible(address=address, detail=detail):
                 return {"kind": "member", "event": word, "address": address, "detail": detail}
-            case ViewChanged(members=members):
+            case events.ViewChanged(members=members):
                 return {"kind": "view", "event": "changed", "members": members}
-            case MapChanged(namespace=space, key=key):
+            case events.MapChanged(namespace=space, key=key):
                 there = self._gossip.map.get(space, key) is not None
                 change = "written" if there else "deleted"
                 return {"kind": "map", "event": change, "namespace": space, "key": key}
-            case KeyRefused(address=address):
+            case events.KeyRefused(address=address):
                 return {"kind": "keys", "event": "refused", "address": address}
-            case KeysChanged(ids=ids):
+            case events.KeysChanged(ids=ids):
                 return {"kind": "keys", "event": "changed", "ids": list(ids)}
-            case UserEvent(origin=origin, name=name, payload=payload):
+            case events.UserEvent(origin=origin, name=name, payload=payload):
                 text = payload.decode("utf-8", "replace")
                 return {
                     "kind": "event",
@@ -194,18 +177,18 @@ class Monitor:
                     "payload": text,
                 }
             case (
-                MemberJoined(member=member)
-                | MemberUpdated(member=member)
-                | MemberSuspect(member=member)
-                | MemberAlive(member=member)
-                | MemberFailed(member=member)
-                | MemberLeft(member=member)
+                events.MemberJoined(member=member)
+                | events.MemberUpdated(member=member)
+                | events.MemberSuspect(member=member)
+                | events.MemberAlive(member=member)
+                | events.MemberFailed(member=member)
+                | events.MemberLeft(member=member)
             ):
                 return {"kind": "member", "event": word, **_member(member)}
         return None
 
 
-def _member(member: Member) -> Record:
+def _member(member: events.Member) -> Record:
     return {
         "name": member.name,
         "uid": member.uid,
