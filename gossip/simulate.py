@@ -7,72 +7,62 @@ goals         the goals that a simulation can try: target, ours, memberlist with
 """
 
 import argparse
-import gc
+import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from meshcache.gossip.errors import GossipError
+from meshcache.gossip.sim import report
 from meshcache.gossip.sim.chaos import scenario
 from meshcache.gossip.sim.drawing import draw
 from meshcache.gossip.sim.goals import MEASURES, Figure, chosen
+from meshcache.gossip.sim.samples import Samples
 from meshcache.gossip.sim.scenario import Scenario
 
-_COLUMNS = "{:4}{:62}{:>7}{:>9}  {:24}{:24}{}\n"
+_GOALS = sorted({measure.goal for measure in MEASURES}, key=lambda name: int(name[1:]))
 
 
-def _spread(values: Sequence[float], judged: str) -> str:
-    if not values:
-        return "-"
-    if judged == "total":
-        return f"{sum(values):.6g} in {len(values)}"
-    middle = sorted(values)[len(values) // 2]
-    return f"{middle:.3g} ({max(values):.3g}; {len(values)})"
+def _code() -> str:
+    """The commit that is checked out here; empty if that cannot be told."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
-def _row(figure: Figure) -> str:
-    return _COLUMNS.format(
-        figure.goal,
-        figure.what,
-        figure.members,
-        "" if figure.target is None else f"{figure.target:.4g}",
-        _spread(figure.ours, figure.judged),
-        _spread(figure.theirs, figure.judged),
-        figure.verdict,
-    )
-
-
-def _measured(goals: Iterable[str], sizes: Sequence[int], runs: int, seed: int) -> Iterable[Figure]:
-    for measure in chosen(goals):
-        smallest, largest = measure.sizes
-        made_for = sizes or [smallest if smallest == largest else max(smallest, 100)]
-        for members in made_for:
-            if smallest <= members <= largest:
-                yield measure.take(members, seed, runs)
-                gc.collect()
+def _figures(options: argparse.Namespace, samples: Samples) -> Iterable[Figure]:
+    """What was taken, or (without a file of such) is taken now."""
+    wanted = chosen(options.goal)
+    if options.file is not None:
+        sizes = dict.fromkeys(chosen(options.goal or _GOALS), samples.sizes)
+    else:
+        sizes = {
+            one: [size for size in options.members if one.fits(size)]
+            or ([one.sizes[0]] if one.sizes[0] == one.sizes[1] else [max(one.sizes[0], 100)])
+            for one in wanted
+            if not options.members or any(one.fits(size) for size in options.members)
+        }
+        seeds = range(options.seed, options.seed + options.runs)
+        runs = [run for one, at in sizes.items() for size in at for run in one.wants(size, seeds)]
+        for sample in samples.collect(runs, jobs=options.jobs, code=_code()):
+            sys.stderr.write(f"{sample.run}, {sample.members} members, seed {sample.seed}\n")
+    for measure, made_for in sizes.items():
+        for size in made_for:
+            figure = measure.figure(samples, size)
+            if figure is not None:
+                yield figure
 
 
 def goals(options: argparse.Namespace) -> int:
     """Measure (or read what was measured), print, keep and draw; 0 if every target is met."""
-    gc.disable()  # what a run makes lives as long as the run; looking through it costs minutes
-    sys.stdout.write("median (worst; runs), or sum in so many runs\n")
-    sys.stdout.write(_COLUMNS.format("", "", "members", "target", "ours", "memberlist", "verdict"))
-    figures: list[Figure] = []
-    if options.file is not None:
-        lines = options.file.read_text().splitlines()
-        figures = [msgspec.json.decode(line, type=Figure) for line in lines]
-        for figure in figures:
-            sys.stdout.write(_row(figure))
-    else:
-        for figure in _measured(options.goal, options.members, options.runs, options.seed):
-            figures.append(figure)
-            sys.stdout.write(_row(figure))
-            sys.stdout.flush()
-            if options.save:
-                with options.save.open("ab") as file:
-                    file.write(msgspec.json.encode(figure) + b"\n")
+    figures = list(_figures(options, Samples(options.file or options.save)))
+    show = report.markdown if options.markdown else report.plain
+    sys.stdout.write(show(figures))
     if options.draw:
         for path in draw(figures, options.draw):
             sys.stdout.write(f"drawn: {path}\n")
@@ -113,18 +103,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("what", choices=("run", "chaos", "goals"))
     parser.add_argument(
-        "file", nargs="?", type=Path, help="run: the scenario; goals: figures saved before"
+        "file", nargs="?", type=Path, help="run: the scenario; goals: runs saved before"
     )
     parser.add_argument("--members", type=int, nargs="+", default=[], help="sizes of the mesh")
-    parser.add_argument("--runs", type=int, default=5, help="how many of each")
+    parser.add_argument("--runs", type=int, default=5, help="how many seeds")
     parser.add_argument("--seed", type=int, default=1, help="the first; each run has the next")
     parser.add_argument("--loss", type=float, default=0.0, help="run: share of segments lost")
-    names = sorted({measure.goal for measure in MEASURES}, key=lambda name: int(name[1:]))
     parser.add_argument(
-        "--goal", nargs="+", default=[], choices=names, help="goals: these (else: all quick ones)"
+        "--goal", nargs="+", default=[], choices=_GOALS, help="goals: these (else: all quick ones)"
     )
-    parser.add_argument("--save", type=Path, help="goals: append the figures, a line of JSON each")
+    parser.add_argument(
+        "--save", type=Path, help="goals: keep what each run gave here; what is there is not run"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="goals: so many runs at once")
     parser.add_argument("--draw", type=Path, metavar="FOLDER", help="goals: draw them as PNG here")
+    parser.add_argument("--markdown", action="store_true", help="goals: as a table for a document")
     options = parser.parse_args(arguments)
     if options.what == "run" and options.file is None:
         parser.error("run needs the file of a scenario")

@@ -134,12 +134,14 @@ class Node:
             TIMERS[name[0]](self, *name[1:])
 
     def _wake(self, now: float) -> None:
-        due = self.deadline
+        context = self.context
+        due = context.timers.deadline
+        if now > context.now:
+            context.now = now
         late = now - due
-        self.context.now = max(now, self.context.now)
-        if late > self.context.settings.stall and due != self._stalled_at:
+        if late > context.settings.stall and due != self._stalled_at:
             self._stalled_at = due  # once, however many inputs come before the tick
-            self.context.counts["stalls"] += 1
+            context.counts["stalls"] += 1
             self.members.stalled(late)
 
     def receive(self, number: int, frame: bytes, now: float) -> None:
@@ -166,9 +168,24 @@ class Node:
         if number in self.links.guests and not may_a_guest(message):
             counts["guest_refused"] += 1
             return
+        handle = MESSAGES.get(type(message))
+        if handle is None:
+            self._introduce(number, link, message)
+        elif link is None or link.peer is None:
+            counts["not_introduced"] += 1
+        else:
+            self.members.watch.heard(link.peer)
+            self.host.heard(link.peer)
+            self.guest.heard(link.peer)
+            if link.peer in self.members.answers.waiting:
+                self.members.answers.heard(link.peer)
+            handle(self, link, message)
+
+    def _introduce(self, number: int, link: Link | None, message: wire.Message) -> None:
+        """The beginning and the end of a link."""
         if isinstance(message, wire.Hello):
             if link is None and len(self.links.by_number) >= self.context.settings.links:
-                counts["links_refused"] += 1
+                self.context.counts["links_refused"] += 1
             else:
                 self.greeting.on_hello(link or self.links.accepted(number), message)
         elif isinstance(message, wire.Goaway) and link is not None:
@@ -178,15 +195,8 @@ class Node:
             if link is not None and link.dialled and link.peer is None:
                 self.links.give_up(link)
                 self.joining.redirected(message.addresses)
-        elif link is None or link.peer is None:
-            counts["not_introduced"] += 1
         else:
-            self.members.watch.heard(link.peer)
-            self.host.heard(link.peer)
-            self.guest.heard(link.peer)
-            if link.peer in self.members.answers.waiting:
-                self.members.answers.heard(link.peer)
-            MESSAGES[type(message)](self, link, message)
+            self.context.counts["not_introduced"] += 1
 
     def restrict(self, number: int) -> None:
         """Over this link comes a guest: a leaf that reads, and writes nothing."""

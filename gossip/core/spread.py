@@ -45,6 +45,8 @@ class Spread:
     """Whether the link to this peer is there to stay."""
     relay: bool = True
     """A leaf passes nothing on."""
+    read: Callable[[bytes], wire.Rumour] = wire.decode_rumour
+    """Reads a rumour. (A simulation lets all its members share what was read once.)"""
     _known: dict[bytes, tuple[bytes, float, Key]] = field(default_factory=dict)
     """Name -> (bytes, when it came, what it is about); in order of coming."""
     _known_bytes: int = 0
@@ -149,7 +151,7 @@ class Spread:
             if name in self.events.past:
                 continue
             try:
-                rumour = wire.decode_rumour(raw)
+                rumour = self.read(raw)
             except FrameInvalid:
                 self.context.counts["malformed"] += 1
                 continue

@@ -51,10 +51,13 @@ class Timers:
     @property
     def deadline(self) -> float:
         """The earliest time at which something is due; infinite if nothing is."""
-        heap = self._heap
-        while heap and self._due.get(heap[0][2]) != heap[0][0]:
+        heap, due_of = self._heap, self._due
+        while heap:
+            due, _, name = heap[0]
+            if due_of.get(name) == due:
+                return due
             heapq.heappop(heap)
-        return heap[0][0] if heap else inf
+        return inf
 
     def pop(self, now: float) -> Iterator[Name]:
         """The names that are due, in order of time, also those set while this goes on."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from meshcache.gossip.errors import GossipError
@@ -120,8 +121,8 @@ def _draw_grid(figures: Sequence[Figure], path: Path) -> Path:
 
 
 def _per_cell(values: Sequence[float]) -> list[float]:
-    runs = max(1, len(values) // len(GRID))
-    return [sum(values[cell * runs : (cell + 1) * runs]) / runs for cell in range(len(GRID))]
+    """The mean of each cell: the rows of a run are in the grid's order."""
+    return [fmean(values[cell :: len(GRID)]) for cell in range(len(GRID))]
 
 
 def _save(canvas: Any, path: Path) -> Path:

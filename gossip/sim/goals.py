@@ -1,25 +1,22 @@
 """The goals that a simulation can try: what is measured, the target, and how it is judged.
 
-A table: one `Measure` a line of it. `take` runs one at one size and gives a `Figure`, which can be
-kept as a line of JSON and be drawn later.
+A table: one `Measure` a line of it. What it is measured with are the runs of
+`experiments.runs`; `figure` makes the line's numbers from the samples that were taken of them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
-from statistics import median
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean, median
 
 import msgspec
 
-from meshcache.gossip.sim.experiments import anomalies, deaths, growth, partitions, spreading
-from meshcache.gossip.sim.memberlist.settings import LIFEGUARD, SWIM, MemberlistSettings
+from meshcache.gossip.sim.samples import Samples, Wanted, column
 
-_STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "worst": max,
     "median": median,
+    "mean": fmean,
     "total": sum,
 }
-Take = Callable[[int, int, int], Sequence[float]]
-"""Members, first seed, runs -> one value for each run."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,17 +25,18 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     goal: str
     what: str
     members: int
-    seed: int
     target: float | None
     judged: str
-    """By which statistic it is judged: worst, median or total."""
+    """By which statistic it is judged."""
     ours: list[float]
     theirs: list[float]
     """Of memberlist under the same seeds; empty if its model cannot do it."""
+    code: tuple[str, ...] = ()
+    """The commits at which ours was taken."""
 
     def value(self, values: Sequence[float]) -> float:
         """What is compared with the target."""
-        return float(_STATISTICS[self.judged](values))
+        return float(STATISTICS[self.judged](values))
 
     @property
     def verdict(self) -> str:
@@ -49,330 +47,239 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         return "met" if value <= self.target else f"missed: {value:.3g} over {self.target:.3g}"
 
 
+class Of(msgspec.Struct, frozen=True):
+    """A column of a run."""
+
+    run: str
+    column: str
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A target: so much of the mean of what another run gave."""
+
+    part: float
+    of: Of
+
+
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table."""
 
     goal: str
     what: str
-    target: Callable[[int, int, int], float | None]
-    ours: Take
-    theirs: Take | None = None
+    ours: Of
+    theirs: Of | None = None
+    target: float | Share | None = None
+    larger: tuple[int, float] | None = None
+    """Above so many members the target is another."""
     judged: str = "worst"
     sizes: tuple[int, int] = (10, 10_000)
     """The smallest and largest mesh that it is made for."""
     slow: bool = False
     """Takes minutes at every size: only when asked for by its name."""
 
-    def take(self, members: int, seed: int, runs: int) -> Figure:
-        """Measure at one size."""
+    def fits(self, members: int) -> bool:
+        """Whether it is made for a mesh of this size."""
+        return self.sizes[0] <= members <= self.sizes[1]
+
+    def wants(self, members: int, seeds: Iterable[int]) -> Iterator[Wanted]:
+        """The runs that it is made from."""
+        share = self.target.of if isinstance(self.target, Share) else None
+        for seed in seeds:
+            for one in (self.ours, self.theirs, share):
+                if one is not None:
+                    yield Wanted(one.run, members, seed)
+
+    def figure(self, samples: Samples, members: int) -> Figure | None:
+        """The line at one size; None if ours was not taken."""
+
+        def values(of: Of | None) -> list[float]:
+            return column(samples.of(of.run, members), of.column) if of is not None else []
+
+        ours, target = samples.of(self.ours.run, members), self.target
+        if isinstance(target, Share):
+            whole = values(target.of)
+            target = target.part * fmean(whole) if whole else None
+        if self.larger is not None and members > self.larger[0]:
+            target = self.larger[1]
+        if not ours:
+            return None
         return Figure(
             goal=self.goal,
             what=self.what,
             members=members,
-            seed=seed,
-            target=self.target(members, seed, runs),
+            target=target,
             judged=self.judged,
-            ours=list(self.ours(members, seed, runs)),
-            theirs=list(self.theirs(members, seed, runs)) if self.theirs else [],
+            ours=values(self.ours),
+            theirs=values(self.theirs),
+            code=tuple(sorted({one.code for one in ours} - {""})),
         )
-
-
-# --- experiments that more than one line needs, run once
-
-
-@cache
-def _deaths(members: int, seed: int, runs: int, silent: bool) -> list[deaths.Death]:
-    found: list[deaths.Death] = []
-    while len(found) < runs:
-        found += deaths.deaths(members, seed + len(found), runs - len(found), silent=silent)
-    return found
-
-
-@cache
-def _their_deaths(members: int, seed: int, runs: int) -> list[deaths.Death]:
-    return list(deaths.memberlist_deaths(members, seed, runs))
-
-
-@cache
-def _events(members: int, seed: int, runs: int, loss: float) -> list[spreading.Spreading]:
-    return list(spreading.events(members, seed, runs, loss=loss))
-
-
-@cache
-def _cells(members: int, seed: int, runs: int, timers: bool) -> list[anomalies.Anomalies]:
-    return [
-        anomalies.anomalies(members, seed + run, cell, timers_run=timers)
-        for cell in anomalies.GRID
-        for run in range(runs)
-    ]
-
-
-@cache
-def _their_cells(
-    members: int, seed: int, runs: int, settings: MemberlistSettings
-) -> list[anomalies.Anomalies]:
-    return [
-        anomalies.memberlist_anomalies(members, seed + run, cell, settings)
-        for cell in anomalies.GRID
-        for run in range(runs)
-    ]
-
-
-def _stalls(timers: bool) -> Take:
-    def take(members: int, seed: int, runs: int) -> list[float]:
-        cell = anomalies.Cell(members // 4, 5.0, 1.0, 60.0)
-        seen = [
-            anomalies.anomalies(members, seed + n, cell, timers_run=timers) for n in range(runs)
-        ]
-        return [float(one.false + one.blocked) for one in seen]
-
-    return take
-
-
-def _their_stalls(members: int, seed: int, runs: int) -> list[float]:
-    cell = anomalies.Cell(members // 4, 5.0, 1.0, 60.0)
-    seen = [
-        anomalies.memberlist_anomalies(members, seed + run, cell, MemberlistSettings())
-        for run in range(runs)
-    ]
-    return [float(one.false + one.blocked) for one in seen]
-
-
-@cache
-def _storms(members: int, seed: int, runs: int) -> list[growth.Storm]:
-    return [growth.storm(members, seed + run) for run in range(runs)]
-
-
-@cache
-def _one_way(members: int, seed: int, runs: int, egress: bool) -> list[partitions.OneWay]:
-    return [partitions.one_way(members, seed + run, egress=egress) for run in range(runs)]
-
-
-@cache
-def _churn(members: int, seed: int, runs: int) -> list[growth.Churn]:
-    return [growth.churn(members, seed + run) for run in range(runs)]
 
 
 # --- the table
 
 
-def _flat(target: float | None) -> Callable[[int, int, int], float | None]:
-    return lambda members, seed, runs: target
-
-
-def _each(measure: Callable[[int, int], float]) -> Take:
-    return lambda members, seed, runs: [measure(members, seed + run) for run in range(runs)]
-
-
-def _grid() -> Iterable[Measure]:
-    def share_of_swim(members: int, seed: int, runs: int) -> float:
-        return 0.0005 * sum(one.false for one in _their_cells(members, seed, runs, SWIM))
-
+def _grid() -> Iterator[Measure]:
+    swim, lifeguard = "grid-swim", "grid-lifeguard"
     yield Measure(
         goal="G4",
-        what="grid: false deaths of SWIM and of Lifeguard",
-        target=_flat(None),
-        ours=lambda *run: [one.false for one in _their_cells(*run, SWIM)],
-        theirs=lambda *run: [one.false for one in _their_cells(*run, LIFEGUARD)],
-        judged="total",
+        what="grid: false deaths of SWIM, a cell, and (right) of Lifeguard",
+        ours=Of(swim, "false"),
+        theirs=Of(lifeguard, "false"),
+        judged="mean",
         sizes=(128, 128),
         slow=True,
     )
-    for timers, how in ((False, "standing"), (True, "running")):
-
-        def healthy(members: int, seed: int, runs: int, timers: bool = timers) -> list[float]:
-            return [one.false_at_healthy for one in _cells(members, seed, runs, timers)]
-
-        def false(members: int, seed: int, runs: int, timers: bool = timers) -> list[float]:
-            return [one.false for one in _cells(members, seed, runs, timers)]
-
-        yield Measure(
-            goal="G4",
-            what=f"grid, timers {how}: false deaths at healthy members",
-            target=_flat(0),
-            ours=healthy,
-            theirs=lambda *run: [one.false_at_healthy for one in _their_cells(*run, LIFEGUARD)],
-            judged="total",
-            sizes=(128, 128),
-            slow=True,
-        )
-        yield Measure(
-            goal="G4",
-            what=f"grid, timers {how}: false deaths in all",
-            target=share_of_swim,
-            ours=false,
-            theirs=lambda *run: [one.false for one in _their_cells(*run, LIFEGUARD)],
-            judged="total",
-            sizes=(128, 128),
-            slow=True,
-        )
+    for how in "standing", "running":
+        for where, name, target, judged in (
+            ("at healthy members", "false_at_healthy", 0, "total"),
+            ("in all, a cell", "false", Share(0.0005, Of(swim, "false")), "mean"),
+        ):
+            yield Measure(
+                goal="G4",
+                what=f"grid, timers {how}: false deaths {where}",
+                ours=Of(f"grid-{how}", name),
+                theirs=Of(lifeguard, name),
+                target=target,
+                judged=judged,
+                sizes=(128, 128),
+                slow=True,
+            )
 
 
-def _stall_lines() -> Iterable[Measure]:
-    for timers, how in ((False, "standing"), (True, "running")):
-        yield Measure(
-            goal="G5",
-            what=f"a quarter stalls 5 s of 6 for a minute, timers {how}: deaths",
-            target=_flat(0),
-            ours=_stalls(timers),
-            theirs=_their_stalls,
-            judged="total",
-            sizes=(20, 128),
-        )
-
-
-def _event_lines() -> Iterable[Measure]:
-    for loss, target in ((0.0, 0.1), (0.2, 0.4)):
-
-        def ours(members: int, seed: int, runs: int, loss: float = loss) -> list[float]:
-            return [one.all for one in _events(members, seed, runs, loss)]
-
-        def theirs(members: int, seed: int, runs: int, loss: float = loss) -> list[float]:
-            return list(spreading.memberlist_events(members, seed, runs, loss=loss))
-
-        yield Measure(
-            goal="G7",
-            what=f"event at all, {loss:.0%} of segments lost, s",
-            target=_flat(target),
-            ours=ours,
-            theirs=theirs,
-        )
-
-
-def _one_way_lines() -> Iterable[Measure]:
-    for egress, how in ((False, "all ingress lost, 20 s of 40"), (True, "80 % of egress lost")):
-
-        def removed(members: int, seed: int, runs: int, egress: bool = egress) -> list[float]:
-            return [one.removed for one in _one_way(members, seed, runs, egress)]
-
-        def returns(members: int, seed: int, runs: int, egress: bool = egress) -> list[float]:
-            return [one.reentries for one in _one_way(members, seed, runs, egress)]
-
-        def others(members: int, seed: int, runs: int, egress: bool = egress) -> list[float]:
-            seen = _one_way(members, seed, runs, egress)
-            return [one.failed + one.suspected for one in seen]
-
-        for what, target, ours in (
-            ("removed by all, s", 15, removed),
-            ("returns in 5 min", 1, returns),
-            ("healthy ones accused", 0, others),
+def _one_way() -> Iterator[Measure]:
+    for run, how in (("deaf", "all ingress lost, 20 s of 40"), ("faint", "80 % of egress lost")):
+        for what, name, target in (
+            ("removed by all, s", "removed", 15),
+            ("returns in 5 min", "reentries", 1),
+            ("healthy ones accused", "suspected + failed", 0),
         ):
             yield Measure(
                 goal="G12",
                 what=f"1 % of members, {how}: {what}",
-                target=_flat(target),
-                ours=ours,
+                ours=Of(run, name),
+                target=target,
                 sizes=(100, 2000),
                 slow=True,
             )
+
+
+def _churn() -> Iterator[Measure]:
+    for what, name, target in (
+        ("10 % replaced a minute: a new one known to nine tenths, s", "slowest", None),
+        ("... share of a view that is wrong", "view_error", 0.01),
+        ("... ghosts and missing, a minute later", "ghosts + missing", 0),
+    ):
+        yield Measure(
+            goal="G14",
+            what=what,
+            ours=Of("churn", name),
+            target=target,
+            sizes=(20, 1000),
+            slow=True,
+        )
 
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
         goal="G1",
         what="process killed: failed at all, s",
-        target=lambda members, seed, runs: 1.0 if members <= 1000 else 2.0,
-        ours=lambda *run: [one.failed_all for one in _deaths(*run, False)],
-        theirs=lambda *run: [one.failed_all for one in _their_deaths(*run)],
+        ours=Of("killed", "failed_all"),
+        theirs=Of("memberlist-deaths", "failed_all"),
+        target=1.0,
+        larger=(1000, 2.0),
     ),
     Measure(
         goal="G2",
         what="host silent: suspect at all, s",
-        target=_flat(2.5),
-        ours=lambda *run: [one.suspect_all for one in _deaths(*run, True)],
-        theirs=lambda *run: [one.suspect_all for one in _their_deaths(*run)],
+        ours=Of("silent", "suspect_all"),
+        theirs=Of("memberlist-deaths", "suspect_all"),
+        target=2.5,
     ),
-    Measure(
-        goal="G3",
-        what="host silent: failed at all, s, median",
-        target=_flat(7.7),
-        ours=lambda *run: [one.failed_all for one in _deaths(*run, True)],
-        theirs=lambda *run: [one.failed_all for one in _their_deaths(*run)],
-        judged="median",
-    ),
-    Measure(
-        goal="G3",
-        what="host silent: failed at all, s, worst",
-        target=_flat(9.0),
-        ours=lambda *run: [one.failed_all for one in _deaths(*run, True)],
-        theirs=lambda *run: [one.failed_all for one in _their_deaths(*run)],
+    *(
+        Measure(
+            goal="G3",
+            what=f"host silent: failed at all, s, {judged}",
+            ours=Of("silent", "failed_all"),
+            theirs=Of("memberlist-deaths", "failed_all"),
+            target=target,
+            judged=judged,
+        )
+        for judged, target in (("median", 7.7), ("worst", 9.0))
     ),
     *_grid(),
-    *_stall_lines(),
-    *_event_lines(),
+    *(
+        Measure(
+            goal="G5",
+            what=f"a quarter stalls 5 s of 6 for a minute, timers {how}: deaths",
+            ours=Of(f"stalls-{how}", "false + blocked"),
+            theirs=Of("stalls-memberlist", "false + blocked"),
+            target=0,
+            judged="total",
+            sizes=(20, 128),
+        )
+        for how in ("standing", "running")
+    ),
+    *(
+        Measure(
+            goal="G7",
+            what=f"event at all, {loss} % of segments lost, s",
+            ours=Of(f"events{suffix}", "all"),
+            theirs=Of(f"memberlist-events{suffix}", "all"),
+            target=target,
+        )
+        for loss, suffix, target in ((0, "", 0.1), (20, "-lossy", 0.4))
+    ),
     Measure(
         goal="G8",
         what="whole copies of an event at a member",
-        target=_flat(1.3),
-        ours=lambda *run: [one.copies for one in _events(*run, 0.0)],
-        theirs=lambda members, seed, runs: [spreading.memberlist_copies(members)],
+        ours=Of("events", "copies"),
+        theirs=Of("memberlist-events", "copies"),
+        target=1.3,
         judged="median",
     ),
     Measure(
         goal="G9",
         what="at rest: bytes sent per member and second",
-        target=_flat(1100),
-        ours=lambda members, seed, runs: [spreading.idle(members, seed)],
-        theirs=lambda members, seed, runs: [spreading.memberlist_idle(members, seed)],
+        ours=Of("rest", "bytes"),
+        theirs=Of("memberlist-rest", "bytes"),
+        target=1100,
     ),
     Measure(
         goal="G11",
         what="all start at once with one seed: all know all, s",
-        target=lambda members, seed, runs: 3.0 if members <= 100 else 10.0,
-        ours=lambda *run: [one.all_know_all for one in _storms(*run)],
+        ours=Of("storm", "all_know_all"),
+        target=3.0,
+        larger=(100, 10.0),
         sizes=(10, 2000),
     ),
     Measure(
         goal="G11",
         what="... view changes at a member",
-        target=_flat(3),
-        ours=lambda *run: [one.views for one in _storms(*run)],
+        ours=Of("storm", "views"),
+        target=3,
         sizes=(10, 2000),
     ),
-    *_one_way_lines(),
+    *_one_way(),
     Measure(
         goal="G13",
         what="half cut off for 60 s: healed after, s",
-        target=_flat(5),
-        ours=_each(lambda members, seed: partitions.heal(members, seed, apart=members // 2)),
+        ours=Of("halves", "healed"),
+        target=5,
         sizes=(10, 1000),
     ),
     Measure(
         goal="G13",
         what="one cut off for 60 s: healed after, s",
-        target=_flat(5),
-        ours=_each(lambda members, seed: partitions.heal(members, seed, apart=1)),
+        ours=Of("one-off", "healed"),
+        target=5,
     ),
-    Measure(
-        goal="G14",
-        what="10 % replaced a minute: a new one known to nine tenths, s",
-        target=_flat(None),
-        ours=lambda *run: [one.slowest for one in _churn(*run)],
-        sizes=(20, 1000),
-        slow=True,
-    ),
-    Measure(
-        goal="G14",
-        what="... share of a view that is wrong",
-        target=_flat(0.01),
-        ours=lambda *run: [one.view_error for one in _churn(*run)],
-        sizes=(20, 1000),
-        slow=True,
-    ),
-    Measure(
-        goal="G14",
-        what="... ghosts and missing, a minute later",
-        target=_flat(0),
-        ours=lambda *run: [float(one.ghosts + one.missing) for one in _churn(*run)],
-        judged="total",
-        sizes=(20, 1000),
-        slow=True,
-    ),
+    *_churn(),
     Measure(
         goal="G15",
         what="100 leaves come and go a second: more bytes of others, B/s",
-        target=_flat(0),
-        ours=_each(growth.leaves),
+        ours=Of("leaves", "extra"),
+        target=0,
+        judged="mean",
         sizes=(10, 1000),
     ),
 )

@@ -7,6 +7,7 @@ Latency is uniform; handling of a frame can be given a cost.
 
 import random
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from meshcache.gossip import wire
@@ -56,6 +57,8 @@ class Network(Schedule):
         """Called after each input of a node: the safety checkers."""
         self.on_event: list[Callable[[Process, Event], None]] = []
         self._tcp = Tcp(self, self, self.faults, latency)
+        # All hear the same rumours, which never change: each is read once.
+        self._read = lru_cache(1 << 16)(wire.decode_rumour)
 
     # --- processes
 
@@ -89,6 +92,7 @@ class Network(Schedule):
             speaks=speaks,
             features=features,
         )
+        node.spread.read = self._read
         process = Process(name, address, node, seeds)
         self.processes.append(process)
         self.listening[address] = process
@@ -171,6 +175,14 @@ class Network(Schedule):
         call(*args, self.now)
         self._pump(process)
 
+    def receive(self, process: Process, number: int, frame: bytes) -> None:
+        """Give a node a frame, now or when it goes on."""
+        if process.stalled:
+            self.input(process, process.node.receive, number, frame)
+        elif process.up:
+            process.node.receive(number, frame, self.now)
+            self._pump(process)
+
     def _pump(self, process: Process) -> None:
         """Carry out what a node wishes."""
         outputs, events = process.node.take()
@@ -186,7 +198,7 @@ class Network(Schedule):
                 listener(process, event)
         for check in self.on_step:
             check(process)
-        due = process.node.deadline
+        due = process.node.context.timers.deadline
         if process.wakes_at is None or due < process.wakes_at:
             process.wakes_at = due
             self.at(due, self._tick, process, due)

@@ -24,10 +24,8 @@ class End:
     open: bool = True
     arrives: float = 0.0
     """When the last segment towards this end arrives: the next one is not earlier."""
-    under_way: deque[tuple[float, Callable[..., None], tuple[Any, ...]]] = field(
-        default_factory=deque
-    )
-    """Segments towards this end, in order: when each arrives, and what is done then."""
+    under_way: deque[tuple[float, bytes | None]] = field(default_factory=deque)
+    """Segments towards this end, in order: when each arrives, and its frame (None: the end)."""
     timeout: float = FIRST_TIMEOUT
     wakes_at: float = 0.0
     duplicates: int = 0

@@ -40,6 +40,9 @@ class Hosts(Protocol):
     def input(self, process: Process, call: Callable[..., None], *args: Any) -> None:
         """Give the node of a process an input."""
 
+    def receive(self, process: Process, number: int, frame: bytes) -> None:
+        """Give the node of a process a frame."""
+
 
 class Tcp:
     """All connections of one network."""
@@ -85,7 +88,7 @@ class Tcp:
         end.other = other
         unsent, end.unsent = end.unsent, []
         for frame in unsent:
-            self._in_order(other, self._deliver, other, frame)
+            self._in_order(other, frame)
 
     def _report(self, end: End, why: Why) -> None:
         if not end.open:
@@ -99,7 +102,7 @@ class Tcp:
         end.open = False
         end.process.ends.pop(end.number, None)
         if end.other is not None:
-            self._in_order(end.other, self._report, end.other, Why.CLOSED)
+            self._in_order(end.other, None)
 
     # --- sending
 
@@ -119,7 +122,7 @@ class Tcp:
         if faults.reordered and self._chance() < faults.reordered:
             self._stray(process, to.process, frame)
         else:
-            self._in_order(to, self._deliver, to, frame)
+            self._in_order(to, frame)
 
     def _stray(self, sender: Process, target: Process, frame: bytes) -> None:
         self._schedule.after(STRAY * self._chance(), self._come_alone, sender, target, frame)
@@ -133,22 +136,25 @@ class Tcp:
                 self._deliver(end, frame)
                 return
 
-    def _in_order(self, to: End, call: Callable[..., None], *args: Any) -> None:
-        """Call when a segment that is sent now arrives at `to`."""
-        now, delay, share = self._schedule.now, self._delay(), 0.0
-        if self._faults.loss or self._faults.losses:
+    def _in_order(self, to: End, frame: bytes | None) -> None:
+        """Bring to `to` what is sent now: a frame, or (None) the end of the connection."""
+        schedule, faults = self._schedule, self._faults
+        now, share = schedule.now, 0.0
+        arrives = now + self._low + self._spread * self._chance()
+        if faults.loss or faults.losses:
             assert to.other is not None
-            share = self._faults.share_lost(to.other.process.address, to.process.address)
+            share = faults.share_lost(to.other.process.address, to.process.address)
             timeout = FIRST_TIMEOUT
             while self._chance() < share:
-                delay += timeout
+                arrives += timeout
                 timeout = min(2 * timeout, LAST_TIMEOUT)
-        held_back = delay < FIRST_TIMEOUT and to.arrives > now + delay
-        to.arrives = max(to.arrives, now + delay)
+        held_back = arrives < now + FIRST_TIMEOUT and to.arrives > arrives
+        if to.arrives < arrives:
+            to.arrives = arrives
         waiting = to.under_way
         if len(waiting) == BUSY:
             self._tell_busy(to, True)
-        waiting.append((to.arrives, call, args))
+        waiting.append((to.arrives, frame))
         if len(waiting) == 1:
             self._wait_for(to, to.arrives)
         elif held_back and share:
@@ -161,7 +167,7 @@ class Tcp:
             return
         soon = self._schedule.now + 3 * self._delay()
         if to.under_way[0][0] > soon:
-            to.under_way = deque((min(when, soon), *rest) for when, *rest in to.under_way)  # type: ignore[misc]
+            to.under_way = deque((min(when, soon), frame) for when, frame in to.under_way)
             to.arrives = soon
             self._wait_for(to, soon)
 
@@ -193,8 +199,11 @@ class Tcp:
             return
         waiting = to.under_way
         while waiting and waiting[0][0] <= now:
-            _, call, args = waiting.popleft()
-            call(*args)
+            frame = waiting.popleft()[1]
+            if frame is None:
+                self._report(to, Why.CLOSED)
+            else:
+                self._deliver(to, frame)
         if to.busy and len(waiting) < BUSY:
             self._tell_busy(to, False)
         if waiting:
@@ -208,10 +217,8 @@ class Tcp:
             sender.process.node.link_busy(sender.number, is_busy, self._schedule.now)
 
     def _deliver(self, to: End, frame: bytes) -> None:
-        hosts, process = self._hosts, to.process
+        hosts = self._hosts
         if hosts.handling:
-            self._schedule.after(
-                hosts.handling, hosts.input, process, process.node.receive, to.number, frame
-            )
+            self._schedule.after(hosts.handling, hosts.receive, to.process, to.number, frame)
         else:
-            hosts.input(process, process.node.receive, to.number, frame)
+            hosts.receive(to.process, to.number, frame)

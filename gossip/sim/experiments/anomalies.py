@@ -1,5 +1,6 @@
 """G4 and G5: members that stand still again and again, and who is held dead for it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from meshcache.gossip.core.events import Event, MemberFailed
@@ -92,3 +93,31 @@ def memberlist_anomalies(
     mesh.run(AFTER)
     dead = [note for note in mesh.log[before:] if note.what == "dead"]
     return _count([(note.observer, note.about) for note in dead], set(chosen))
+
+
+def grid(members: int, seed: int, *, timers_run: bool) -> Iterator[Anomalies]:
+    """All cells of the grid, in its order."""
+    for cell in GRID:
+        yield anomalies(members, seed, cell, timers_run=timers_run)
+
+
+def memberlist_grid(
+    members: int, seed: int, *, settings: MemberlistSettings
+) -> Iterator[Anomalies]:
+    """All cells for memberlist."""
+    for cell in GRID:
+        yield memberlist_anomalies(members, seed, cell, settings)
+
+
+def _quarter(members: int) -> Cell:
+    return Cell(members // 4, 5.0, 1.0, 60.0)
+
+
+def stalls(members: int, seed: int, *, timers_run: bool) -> Iterator[Anomalies]:
+    """A quarter of the members stands still for 5 s of 6, for a minute."""
+    yield anomalies(members, seed, _quarter(members), timers_run=timers_run)
+
+
+def memberlist_stalls(members: int, seed: int) -> Iterator[Anomalies]:
+    """The same for memberlist."""
+    yield memberlist_anomalies(members, seed, _quarter(members), MemberlistSettings())

@@ -46,11 +46,16 @@ def _known(network: Network, processes: Sequence[Process], victim: Process, bega
     )
 
 
-def deaths(members: int, seed: int, kills: int, *, silent: bool) -> Iterator[Death]:
+def kills(members: int) -> int:
+    """How many die in one mesh: no more than a tenth of it."""
+    return min(10, max(1, members // 10))
+
+
+def deaths(members: int, seed: int, *, silent: bool) -> Iterator[Death]:
     """Members die one after another in one mesh, each replaced by nobody: their processes are
-    killed, or (`silent`) their hosts switched off. No more than a tenth of the mesh."""
+    killed, or (`silent`) their hosts switched off."""
     network, processes = acquainted(members, seed)
-    for _ in range(min(kills, max(1, members // 10))):
+    for _ in range(kills(members)):
         network.run(2 + network.random.random())
         victim = processes.pop(network.random.randrange(len(processes)))
         began = network.now
@@ -58,12 +63,10 @@ def deaths(members: int, seed: int, kills: int, *, silent: bool) -> Iterator[Dea
         yield _known(network, processes, victim, began)
 
 
-def memberlist_deaths(
-    members: int, seed: int, kills: int, settings: MemberlistSettings | None = None
-) -> Iterator[Death]:
-    """One member dies in each of `kills` fresh meshes."""
-    for run in range(kills):
-        mesh = Memberlist(members, settings or MemberlistSettings(), seed + run)
+def memberlist_deaths(members: int, seed: int, meshes: int | None = None) -> Iterator[Death]:
+    """One member dies in each of so many fresh meshes (as many as `deaths` gives)."""
+    for run in range(meshes or kills(members)):
+        mesh = Memberlist(members, MemberlistSettings(), 1000 * seed + run)
         mesh.run(3 + mesh.random.random())
         died = mesh.now
         mesh.members[0].up = False

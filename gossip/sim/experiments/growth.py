@@ -1,6 +1,7 @@
 """G11, G14 and G15: many that come at once, members that are replaced, leaves that come and go."""
 
 from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from meshcache.gossip.core.events import Event, MemberJoined, ViewChanged
@@ -10,6 +11,10 @@ from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
 
 LIMIT = 300.0
+LOOK = 0.05
+"""How often views are looked at while members are replaced: a death is not known for 150 ms."""
+LOOKED_AT = 20
+MINUTES = 3.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Storm:
     """Sent by a member, on average, until then."""
 
 
-def storm(members: int, seed: int) -> Storm:
+def storm(members: int, seed: int) -> Iterator[Storm]:
     """N-1 members start at the same time and know only the first."""
     network = Network(seed, keep_events=False)
     complete: set[bytes] = set()
@@ -41,7 +46,7 @@ def storm(members: int, seed: int) -> Storm:
     network.run_until(lambda: len(complete) == members, LIMIT)
     took = network.now if len(complete) == members else LIMIT
     network.run(1)
-    return Storm(
+    yield Storm(
         took, max(views.values()), sum(process.bytes_sent for process in processes) / members
     )
 
@@ -54,19 +59,20 @@ class Churn:
     """Seconds from a start until nine tenths of all knew the new process, at the worst."""
     view_error: float
     """The largest share of a member's view that was wrong (dead ones held alive, living ones
-    missing), of a tenth of the members looked at each half second."""
+    missing), of those looked at every 50 ms."""
     ghosts: int
     """(observer, dead process) held alive a minute after the last replacement."""
     missing: int
     """(observer, living process) not known alive then."""
 
 
-def churn(members: int, seed: int, *, minutes: float = 3.0) -> Churn:
+def churn(members: int, seed: int) -> Iterator[Churn]:
     """A tenth of the members is replaced in each minute: SIGKILL, and three seconds later a new
     process with the name of one dead and the address of another."""
     network, processes = acquainted(members, seed)
     network.random.shuffle(processes)
-    looked_at, rest = processes[: members // 10], deque(processes[members // 10 :])
+    stay = min(LOOKED_AT, members // 10)
+    looked_at, rest = processes[:stay], deque(processes[stay:])
     seeds = [process.address for process in looked_at[:3]]
     names: list[str] = []
     addresses: list[str] = []
@@ -99,12 +105,12 @@ def churn(members: int, seed: int, *, minutes: float = 3.0) -> Churn:
 
     network.on_event.append(listen)
     pause = 600 / members
-    ends = network.now + 60 * minutes
+    ends = network.now + 60 * MINUTES
     while network.now < ends:
         replace()
         until = network.now + pause
         while network.now < until:
-            network.run(min(0.5, until - network.now))
+            network.run(min(LOOK, until - network.now))
             living = {one.uid for one in network.listening.values()}
             for one in looked_at:
                 wrong = len(living ^ set(one.node.members.table.living))
@@ -114,7 +120,7 @@ def churn(members: int, seed: int, *, minutes: float = 3.0) -> Churn:
         slowest = LIMIT
     living = {one.uid for one in network.listening.values()}
     views = [set(one.node.members.table.living) for one in [*looked_at, *rest]]
-    return Churn(
+    yield Churn(
         slowest,
         worst,
         sum(len(view - living) for view in views),
@@ -122,9 +128,26 @@ def churn(members: int, seed: int, *, minutes: float = 3.0) -> Churn:
     )
 
 
-def leaves(members: int, seed: int, *, per_second: int = 100, seconds: float = 20.0) -> float:
-    """Bytes that each full member which serves no leaf sends in a second beyond what it sends at
-    rest, while leaves come and go at one host, that of two members."""
+@dataclass(frozen=True)
+class Leaves:
+    """What the full members that serve no leaf send, B/s each."""
+
+    extra: float
+    """More than in a mesh with the same seed and no leaves."""
+    sent: float
+
+
+def leaves(
+    members: int, seed: int, *, per_second: int = 100, seconds: float = 20.0
+) -> Iterator[Leaves]:
+    """So many leaves come and so many go in each second, at one host, that of two members."""
+    with_leaves, without = (
+        _sent_by_others(members, seed, number, seconds) for number in (per_second, 0)
+    )
+    yield Leaves(with_leaves - without, with_leaves)
+
+
+def _sent_by_others(members: int, seed: int, per_second: int, seconds: float) -> float:
     network, processes = acquainted(
         members, seed, settle=40, tags=[{"zone": "leaves"}, {"zone": "leaves"}]
     )
@@ -133,14 +156,13 @@ def leaves(members: int, seed: int, *, per_second: int = 100, seconds: float = 2
     def sent() -> int:
         return sum(process.bytes_sent for process in others)
 
-    start = sent()
-    network.run(seconds)
-    rest = sent() - start
     guests: deque[Process] = deque()
     start, number = sent(), 0
     ends = network.now + seconds
     while network.now < ends:
-        network.run(1 / per_second)
+        network.run(1 / (per_second or 1))
+        if not per_second:
+            continue
         if len(guests) >= 2 * per_second:
             network.kill(guests.popleft())
         number += 1
@@ -152,4 +174,4 @@ def leaves(members: int, seed: int, *, per_second: int = 100, seconds: float = 2
                 tags={"zone": "leaves"},
             )
         )
-    return (sent() - start - rest) / seconds / len(others)
+    return (sent() - start) / seconds / len(others)

@@ -1,6 +1,7 @@
 """G12 and G13: networks that lose one way, and partitions that heal."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from meshcache.gossip.core.events import Event, MemberFailed, MemberJoined, MemberSuspect
@@ -68,7 +69,7 @@ class _Observed:
         )
 
 
-def one_way(members: int, seed: int, *, egress: bool, total: float = 400.0) -> OneWay:
+def one_way(members: int, seed: int, *, egress: bool, total: float = 400.0) -> Iterator[OneWay]:
     """One member in a hundred loses all that comes to it, 20 s on and 20 s off; or (`egress`) four
     fifths of what it sends, all the time."""
     network, processes = acquainted(members, seed, settle=5)
@@ -91,7 +92,7 @@ def one_way(members: int, seed: int, *, egress: bool, total: float = 400.0) -> O
             network.run(ON)
             network.faults.cuts.remove(deaf)
             network.run(OFF)
-    return OneWay(
+    yield OneWay(
         seen.removed() - began,
         seen.most_returns(),
         seen.others[MemberSuspect],
@@ -99,9 +100,25 @@ def one_way(members: int, seed: int, *, egress: bool, total: float = 400.0) -> O
     )
 
 
-def heal(members: int, seed: int, *, apart: int, cut: float = 60.0) -> float:
-    """Seconds from the heal until all see all alive, after `apart` members were cut off the rest
-    for a minute."""
+@dataclass(frozen=True)
+class Heal:
+    """A cut that ended."""
+
+    healed: float
+    """Seconds from its end until all see all alive."""
+
+
+def halves(members: int, seed: int) -> Iterator[Heal]:
+    """Half of the members cut off the rest for a minute."""
+    yield _heal(members, seed, apart=members // 2)
+
+
+def one_off(members: int, seed: int) -> Iterator[Heal]:
+    """One member cut off the rest for a minute."""
+    yield _heal(members, seed, apart=1)
+
+
+def _heal(members: int, seed: int, *, apart: int, cut: float = 60.0) -> Heal:
     network, processes = acquainted(members, seed, settle=5)
     network.random.shuffle(processes)
     far = {process.address for process in processes[:apart]}
@@ -120,4 +137,4 @@ def heal(members: int, seed: int, *, apart: int, cut: float = 60.0) -> float:
         )
 
     network.run_until(agreed, healed + 300)
-    return network.now - healed
+    return Heal(network.now - healed)

@@ -16,6 +16,7 @@ from meshcache.gossip.sim.tcp import PURE_ACK
 LIMIT = 60.0
 SHAPING = 10
 """The first events shape the tree and do not count."""
+COUNTED = 10
 PAYLOAD = bytes(40)
 
 
@@ -26,7 +27,15 @@ class Spreading:
     all: float
     """Seconds until the last member had it; LIMIT if one never had."""
     copies: float
-    """Whole copies that a member received, on average."""
+    """Whole copies that a member received, on average (of memberlist's: at most)."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A mesh in which nothing happens."""
+
+    bytes: float
+    """Sent by a member in a second, all headers counted."""
 
 
 def _say(network: Network, source: Process) -> None:
@@ -40,11 +49,11 @@ def _copies(processes: list[Process]) -> int:
     )
 
 
-def events(members: int, seed: int, count: int, *, loss: float = 0.0) -> Iterator[Spreading]:
+def events(members: int, seed: int, *, loss: float = 0.0) -> Iterator[Spreading]:
     """Events, each from another member, a second after the one before. Segments are lost from 3 s
     before the first one that counts."""
     network, processes = acquainted(members, seed)
-    for number in range(count + SHAPING):
+    for number in range(SHAPING + COUNTED):
         if number == SHAPING and loss:
             network.faults.loss = loss
             network.run(3)
@@ -68,7 +77,7 @@ def events(members: int, seed: int, count: int, *, loss: float = 0.0) -> Iterato
             yield Spreading(took, (_copies(processes) - before) / (members - 1))
 
 
-def idle(members: int, seed: int, seconds: float = 60.0) -> float:
+def rest(members: int, seed: int, seconds: float = 60.0) -> Iterator[Rest]:
     """Bytes that a member sends in a second at rest: frames with all headers, and a pure TCP
     acknowledgement for each (the beats go one way, so nothing carries it)."""
     network, processes = acquainted(members, seed, settle=40)
@@ -78,30 +87,27 @@ def idle(members: int, seed: int, seconds: float = 60.0) -> float:
 
     before = sent()
     network.run(seconds)
-    return (sent() - before) / seconds / members
+    yield Rest((sent() - before) / seconds / members)
 
 
-def memberlist_events(members: int, seed: int, count: int, *, loss: float = 0.0) -> Iterator[float]:
-    """Seconds until the last member has a broadcast, in fresh meshes."""
-    for run in range(count):
-        mesh = Memberlist(members, MemberlistSettings(loss=loss), seed + run)
+def memberlist_events(members: int, seed: int, *, loss: float = 0.0) -> Iterator[Spreading]:
+    """Broadcasts, each in a fresh mesh."""
+    copies = MemberlistSettings().retransmit_mult * ceil(log10(members + 1))
+    for run in range(COUNTED):
+        mesh = Memberlist(members, MemberlistSettings(loss=loss), 1000 * seed + run)
         mesh.run(2 + mesh.random.random())
         sent = mesh.now
         mesh.members[0].handle(0, ("event", 1), False)
         mesh.run_until(partial(_logged, mesh, members), sent + 15)
-        yield max(note.when for note in mesh.log if note.what == "event") - sent
+        took = max(note.when for note in mesh.log if note.what == "event") - sent
+        yield Spreading(took if _logged(mesh, members) else LIMIT, copies)
 
 
 def _logged(mesh: Memberlist, members: int) -> bool:
     return len(mesh.log) >= members and sum(note.what == "event" for note in mesh.log) >= members
 
 
-def memberlist_copies(members: int) -> float:
-    """How often memberlist sends a broadcast at most: its members receive so many on average."""
-    return float(MemberlistSettings().retransmit_mult * ceil(log10(members + 1)))
-
-
-def memberlist_idle(members: int, seed: int) -> float:
+def memberlist_rest(members: int, seed: int) -> Iterator[Rest]:
     """Bytes that a memberlist member sends in a second at rest: over one interval of push/pull, so
     that each member has its turn (uncompressed; serf's takes a sixth)."""
     mesh = Memberlist(members, MemberlistSettings(), seed)
@@ -109,4 +115,4 @@ def memberlist_idle(members: int, seed: int) -> float:
     mesh.run(interval + mesh.settings.push_pull_interval)
     before = mesh.bytes
     mesh.run(interval)
-    return (mesh.bytes - before) / interval / members
+    yield Rest((mesh.bytes - before) / interval / members)
