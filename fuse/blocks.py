@@ -5,8 +5,9 @@ one wish for that block. A wish lives until the agent answers it, also when no r
 more: a reader's deadline ends the reader's request and nothing else. When the door is lost, the
 wishes stay, and are said again over the next door; until then what is mapped is served.
 
-All methods belong to the loop's thread. Mapping happens in threads; between a wish's answer and
-its block standing in the window there is an `await`, so `_wishes` holds it until then.
+All methods belong to the loop's thread. Mapping happens in threads unless the block is in memory;
+between a wish's answer and its block standing in the window there may be an `await`, so `_wishes`
+holds it until then.
 """
 
 import asyncio
@@ -15,11 +16,12 @@ import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
 from meshcache.errors import DeadlineExceeded, MeshcacheError, NotFound, StoreError, from_wire
-from meshcache.fuse.mapping import map_file
+from meshcache.fuse.mapping import is_in_memory, map_file
 from meshcache.fuse.messages import Block, Fail, GiveBack, Want, encode
 from meshcache.fuse.packets import PacketSocket
 from meshcache.fuse.tree import Found
@@ -188,12 +190,24 @@ class Blocks:
                 problem = "no file" if file is None else f"{message.length} bytes"
                 self._fulfil(wish, StoreError(f"{problem} for a block of {wish.length} bytes"))
             return
-        self._tasks.start(self._map(wish, message.lent, file, self._door), name="map")
+        if is_in_memory(file, wish.length):  # at once: a thread's turn costs more
+            self._finish(wish, message.lent, self._door, partial(_map_and_close, file, wish.length))
+        else:
+            self._tasks.start(self._map(wish, message.lent, file, self._door), name="map")
 
     async def _map(self, wish: _Wish, lent: int, file: int, door: PacketSocket | None) -> None:
         loop = asyncio.get_running_loop()
+        mapping = loop.run_in_executor(self._threads, _map_and_close, file, wish.length)
+        with suppress(Exception):  # `_finish` meets it
+            await mapping
+        self._finish(wish, lent, door, mapping.result)
+
+    def _finish(
+        self, wish: _Wish, lent: int, door: PacketSocket | None, mapped: Callable[[], memoryview]
+    ) -> None:
+        """`mapped` gives the block's bytes, or raises what was in the way."""
         try:
-            view = await loop.run_in_executor(self._threads, _map_and_close, file, wish.length)
+            view = mapped()
         except Exception as error:
             self._give_back([lent], door)
             self._fulfil(wish, error)

@@ -44,6 +44,7 @@ class PacketSocket:
         self._loop = asyncio.get_running_loop()
         self._outgoing: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self._writing = False
+        self._reading = False
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -121,23 +122,35 @@ class PacketSocket:
 
     async def _readable(self) -> None:
         self._waiter = self._loop.create_future()
-        number = self._sock.fileno()
-        self._loop.add_reader(number, _wake, self._waiter)
+        if not self._reading:
+            self._loop.add_reader(self._sock.fileno(), self._on_readable)
+            self._reading = True
         try:
             await self._waiter
         finally:
             self._waiter = None
-            if not self.closed:
-                self._loop.remove_reader(number)
+
+    def _on_readable(self) -> None:
+        # The loop goes on watching from one message to the next: to stop and begin again takes two
+        # system calls. It stops only when there is something that nobody waits for.
+        if self._waiter is None or self._waiter.done():
+            self._unread()
+        else:
+            self._waiter.set_result(None)
+
+    def _unread(self) -> None:
+        if self._reading:
+            self._loop.remove_reader(self._sock.fileno())
+            self._reading = False
 
     def close(self) -> None:
         """Close this end; what was not sent yet is dropped. Idempotent."""
         if self.closed:
             return
         self._unwatch()
-        if self._waiter is not None:
-            self._loop.remove_reader(self._sock.fileno())
-            _wake(self._waiter)
+        self._unread()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
         for _, files in self._outgoing:
             _close_all(files)
         self._outgoing.clear()
@@ -161,11 +174,6 @@ def receive_now(sock: socket.socket) -> Packet | None:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             files.frombytes(content[: len(content) - len(content) % files.itemsize])
     return Packet(data, tuple(files)) if data or files else None
-
-
-def _wake(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def _close_all(files: Sequence[int]) -> None:

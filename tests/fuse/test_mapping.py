@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meshcache.errors import StoreError
-from meshcache.fuse.mapping import map_file
+from meshcache.fuse.mapping import is_in_memory, map_file
 from meshcache.store.held import map_read_only
 from tests.fuse.agent import memory_file
 
@@ -55,3 +55,24 @@ def test_an_older_kernel_without_populate_reads_instead(monkeypatch: pytest.Monk
     file = memory_file("block", b"x" * 3_000_000)
     assert map_file(file, 3_000_000) == b"x" * 3_000_000
     os.close(file)
+
+
+def test_a_block_in_tmpfs_is_known_to_be_in_memory() -> None:
+    file = memory_file("block", bytes(3_000_000))
+    assert is_in_memory(file, 3_000_000)
+    os.close(file)
+
+
+def test_a_short_block_on_disk_is_in_memory_while_it_is_in_the_page_cache(tmp_path: Path) -> None:
+    path = tmp_path / "block"
+    path.write_bytes(bytes(100_000))
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.read(file, 100_000)
+    here = is_in_memory(file, 100_000)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    away = is_in_memory(file, 100_000)
+    os.close(file)
+    if not here:
+        pytest.skip("this file system cannot tell what is in the page cache")
+    assert not away
