@@ -7,6 +7,7 @@ import structlog
 
 from meshcache.agent.catalog import DATASETS, HEADS, Schedule, turn_key
 from meshcache.agent.catalog.schedule import TURNS
+from meshcache.agent.held.summary import HELD
 from meshcache.agent.node import Node
 from meshcache.agent.snapshots import snapshot_block
 from meshcache.dataset import Dataset
@@ -62,7 +63,12 @@ class Follower:
         with suppress(NotRunning):
             while True:
                 self._unsettled.clear()
-                await node.membership.admit(node.catalog.names())
+                await node.membership.admit(
+                    {
+                        name: entries | {(HELD, "")}
+                        for name, entries in node.catalog.shown_to_guests().items()
+                    }
+                )
                 node.snapshots.retain(self._used())
                 await node.catalog.forget_deleted()
                 await self._unsettled.wait()

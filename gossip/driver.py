@@ -64,7 +64,7 @@ class Driver:
             on_closed=self._on_closed,
             on_busy=self._on_busy,
             on_refused=self._on_refused,
-            on_guest=lambda number: self.node.restrict(number),
+            on_guest=lambda number, name: self.node.restrict(number, name),
             on_error=self.log_error,
         )
         host = self._config.bind[0]
@@ -88,6 +88,7 @@ class Driver:
             settings=self._config.timings(),
             seeds=bool(self._config.seeds),
         )
+        self.node.links.guests.shown = self._keys.shown_to
         self._wake()
 
     def _advertised(self, host: str) -> str:

@@ -221,12 +221,21 @@ class Gossip:
         """
         await self.rotation.remove_here(identity)
 
-    async def admit(self, guests: Mapping[bytes, str]) -> None:
-        """Let in guests that show these keys (each at least 16 bytes), and no others: key -> what
-        the guest is called. A guest is a leaf that reads and writes nothing. The links of those
-        that are no longer let in end.
+    async def admit(
+        self,
+        guests: Mapping[bytes, str],
+        shown: Mapping[str, frozenset[tuple[str, str]]] | None = None,
+    ) -> None:
+        """Let in guests that show these keys (each at least 16 bytes), and no others. A guest is a
+        leaf that reads and writes nothing. The links of those that are no longer let in end.
+
+        Args:
+            guests: key -> what the guest is called.
+            shown: what it is called -> the (namespace, key) of the entries of the map that it
+                sees, none of others; the key is empty for all of a namespace. None: all guests see
+                all there are.
         """
-        self.keys.admit(guests)
+        self.keys.admit(guests, shown)
         if self._driver is not None:
             await self._driver.keys_changed(rebind=False, removed=())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from meshcache.gossip.core.statemap import Key
 from meshcache.gossip.errors import InvalidSettings
 from meshcache.gossip.keys import CurveKeys, client_public, derive
 
@@ -26,6 +27,7 @@ class KeyRing:
         self._keys = {derived.id: (derived, key) for derived, key in made}
         self._guests: dict[bytes, tuple[bytes, str]] = {}
         """CURVE key -> (secret, name): that is 0.1 ms of arithmetic for each, done once."""
+        self._shown: Mapping[str, frozenset[Key]] | None = None
 
     @property
     def derived(self) -> list[CurveKeys]:
@@ -42,12 +44,19 @@ class KeyRing:
         """The mesh keys themselves, the one in use first."""
         return [key for _, key in self._keys.values()]
 
-    def admit(self, guests: Mapping[bytes, str]) -> None:
-        """Let in guests with these keys, and no others: secret -> what the guest is called."""
+    def admit(
+        self, guests: Mapping[bytes, str], shown: Mapping[str, frozenset[Key]] | None = None
+    ) -> None:
+        """As `Gossip.admit`."""
+        self._shown = shown
         known = {key: public for public, (key, _) in self._guests.items()}
         self._guests = {
             known.get(key) or client_public(key): (key, name) for key, name in guests.items()
         }
+
+    def shown_to(self, name: str) -> frozenset[Key] | None:
+        """What guests of this name see of the map: as `Gossip.admit`."""
+        return None if self._shown is None else self._shown.get(name, frozenset())
 
     def user_of(self, public: bytes) -> str | None:
         """Who shows this CURVE key (32 bytes): the id of a mesh key, ``guest:NAME``, or nobody."""

@@ -61,6 +61,10 @@ class Catalog:
         """The names of all datasets whose records this version can read, sorted."""
         return [dataset.name for dataset in self.all()]
 
+    def shown_to_guests(self) -> dict[str, frozenset[tuple[str, str]]]:
+        """As `Entries.shown_to_guests`."""
+        return self._entries.shown_to_guests()
+
     def versions(self, name: str) -> tuple[Version, ...]:
         """The versions of a dataset that are remembered, the newest first.
 

@@ -1,7 +1,7 @@
 """What the replicated map says of datasets: records, heads and histories, read and written."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -69,6 +69,12 @@ class Entries:
         uid = self.get(name).uid
         history = self._histories.find(name)
         return history if history and history.dataset_uid == uid else History(uid)
+
+    def shown_to_guests(self) -> dict[str, frozenset[tuple[str, str]]]:
+        """Name -> the map's entries, as (namespace, key), that guests of that dataset see: its own,
+        and those of the datasets that it is made of."""
+        datasets = self._datasets.all()
+        return {name: frozenset(_entries_of(_made_of(name, datasets))) for name in datasets}
 
     async def head_since(self, name: str, listed: float) -> Head | None:
         """The head, once it is known here that it was listed then or later; or what is known
@@ -143,6 +149,22 @@ class Entries:
         """Forget a dataset, its head and its history."""
         for space in (HEADS, HISTORIES, DATASETS):
             self._map.delete(space, name)
+
+
+def _made_of(name: str, datasets: Mapping[str, Dataset]) -> set[str]:
+    """A dataset, its origins that are datasets, theirs, and so on."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += datasets[one].references() if one in datasets else ()
+    return found
+
+
+def _entries_of(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    return ((space, name) for name in names for space in (DATASETS, HEADS, HISTORIES))
 
 
 def encoded(dataset: Dataset) -> bytes:

@@ -6,7 +6,7 @@ that themselves as full members, and go back to being leaves when one has come.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -107,7 +107,7 @@ class Membership:
 
         self._config = config
         self._guest = config.guest()
-        self._admitted: frozenset[str] = frozenset()
+        self._admitted: Mapping[str, frozenset[tuple[str, str]]] = {}
         self._key_file = key_file
         self._tasks = TaskSet(
             on_error=lambda name, error: log.error("task failed", task=name, exc_info=error)
@@ -208,18 +208,19 @@ class Membership:
 
     # --- guests of this member
 
-    async def admit(self, datasets: Iterable[str]) -> None:
-        """Let in the guests of these datasets, and of no others."""
-        names = frozenset(datasets)
-        if names != self._admitted:
-            self._admitted = names
+    async def admit(self, shown: Mapping[str, frozenset[tuple[str, str]]]) -> None:
+        """Let in the guests of these datasets, and of no others: dataset -> the entries of the map
+        that they see, as (namespace, key)."""
+        if shown != self._admitted:
+            self._admitted = shown
             await self._admit()
 
     async def _admit(self) -> None:
         if self._guest is None:
             keys = self.gossip.keys.secrets
             await self.gossip.admit(
-                {guestkey.secret_for(key, name): name for name in self._admitted for key in keys}
+                {guestkey.secret_for(key, name): name for name in self._admitted for key in keys},
+                self._admitted,
             )
 
     # --- a guest's part

@@ -4,7 +4,7 @@ A leaf (a sidecar, a short-lived pod) keeps a lease at two full members, of its 
 ``zone``) if there are any. They give it the table, the map and every rumour; it observes nobody,
 passes nothing on, and is in no table: that a thousand leaves come and go costs the mesh nothing.
 What it says itself (events, writes) its hosts spread; but a guest's, a leaf without the mesh key,
-they do not take.
+they do not take (`core.guests`).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.links import UNNEEDED, Link, Links
-from meshcache.gossip.core.table import LEAF, Table
+from meshcache.gossip.core.table import Table
 
 HOSTS = 2
 LEASE = 5.0
@@ -25,26 +25,6 @@ SILENT = 2.5
 taken beside it, and it is dropped when the lease ends."""
 SHUNNED = 10.0
 """A host that could not be reached is not chosen again for so long."""
-
-
-_GUESTS = (
-    wire.Beat,
-    wire.Probe,
-    wire.Probed,
-    wire.Goaway,
-    wire.Graft,
-    wire.Prune,
-    wire.Digest,
-    wire.Differ,
-)
-
-
-def may_a_guest(message: wire.Message) -> bool:
-    """Whether a guest, who holds no mesh key, may say this: that it is there and what it lacks.
-    It says nothing of others, and writes nothing."""
-    if isinstance(message, wire.Hello):
-        return message.record.role == LEAF
-    return isinstance(message, _GUESTS)
 
 
 @dataclass(slots=True)

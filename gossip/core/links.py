@@ -15,6 +15,7 @@ from meshcache.gossip import wire
 from meshcache.gossip.core.bucket import Bucket
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.events import Close, Open, Send, Why
+from meshcache.gossip.core.guests import Guests
 
 FRAMES = 1000
 """Frames a second (of 16 KiB; a larger one counts for several) that are taken from one link."""
@@ -74,8 +75,7 @@ class Links:
     """Told that another process than this one is linked at this address."""
     by_number: dict[int, Link] = field(default_factory=dict)
     by_peer: dict[bytes, list[Link]] = field(default_factory=dict)
-    guests: set[int] = field(default_factory=set)
-    """Numbers of the links that guests come over: leaves that hold no mesh key."""
+    guests: Guests = field(default_factory=Guests)
     wanted: frozenset[bytes] = frozenset()
     _dialled: dict[str, Link] = field(default_factory=dict)
     _redials: dict[bytes, _Redial] = field(default_factory=dict)

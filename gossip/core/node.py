@@ -21,9 +21,10 @@ from meshcache.gossip.core.events import (
     Why,
 )
 from meshcache.gossip.core.greeting import Greeting
+from meshcache.gossip.core.guests import admissible
 from meshcache.gossip.core.happenings import Happenings
 from meshcache.gossip.core.joining import Joining
-from meshcache.gossip.core.leaves import Guest, Host, may_a_guest
+from meshcache.gossip.core.leaves import Guest, Host
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.membership import Membership
 from meshcache.gossip.core.settings import LAN, Settings
@@ -165,7 +166,7 @@ class Node:
         if message is None:
             counts["unknown_kind"] += 1
             return
-        if number in self.links.guests and not may_a_guest(message):
+        if number in self.links.guests and (message := admissible(message)) is None:
             counts["guest_refused"] += 1
             return
         handle = MESSAGES.get(type(message))
@@ -198,9 +199,10 @@ class Node:
         else:
             self.context.counts["not_introduced"] += 1
 
-    def restrict(self, number: int) -> None:
-        """Over this link comes a guest: a leaf that reads, and writes nothing."""
-        self.links.guests.add(number)
+    def restrict(self, number: int, name: str) -> None:
+        """Over this link comes a guest of this name: a leaf that reads what the name is shown
+        (`links.guests`), and writes nothing."""
+        self.links.guests.add(number, name)
 
     def link_closed(self, number: int, why: Why, now: float) -> None:
         """A link ended, or one that was to be opened did not."""

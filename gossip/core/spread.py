@@ -83,8 +83,8 @@ class Spread:
         self._queue(link.number, key_of(rumour), wire.encode_rumour(rumour))
 
     def _queue(self, number: int, key: Key, raw: bytes) -> None:
-        if key[1] == "event" and number in self.links.guests:
-            return  # what members say to each other, the change of keys among it, is not for guests
+        if not self.links.guests.may_hear(number, key):
+            return
         queue = self._eager_queue.get(number)
         if queue is None:
             queue = self._eager_queue[number] = Queue(self.context.settings.queue_bytes)
@@ -114,7 +114,7 @@ class Spread:
         key = self._known[name][2]
         lazy: list[int] = []
         for link in self.links.open():
-            if link.number == source:
+            if link.number == source or not self.links.guests.may_hear(link.number, key):
                 continue
             if self._is_lazy(link, key):
                 lazy.append(link.number)

@@ -82,6 +82,27 @@ def _order(entry: wire.MapEntry) -> tuple[int, bytes, bool, bytes]:
     return entry.clock, entry.writer, entry.value is None, entry.value or b""
 
 
+class Part:
+    """Some entries of a map, as if they were all of them: to be compared, and sent."""
+
+    def __init__(self, entries: Iterable[wire.MapEntry]) -> None:
+        self._entries = list(entries)
+        self.digest = Digest()
+        for entry in self._entries:
+            self.digest.toggle(bucket_of((entry.space, entry.key)), _hash(entry))
+
+    def in_buckets(self, buckets: Iterable[int]) -> Iterator[wire.MapEntry]:
+        """The entries of some buckets."""
+        return _in_buckets(self._entries, buckets)
+
+
+def _in_buckets(
+    entries: Iterable[wire.MapEntry], buckets: Iterable[int]
+) -> Iterator[wire.MapEntry]:
+    wanted = frozenset(buckets)
+    return (entry for entry in entries if bucket_of((entry.space, entry.key)) in wanted)
+
+
 class StateMap:
     """The entries, their limits and their digest."""
 
@@ -233,7 +254,17 @@ class StateMap:
 
     def in_buckets(self, buckets: Iterable[int]) -> Iterator[wire.MapEntry]:
         """The entries of some buckets."""
-        wanted = frozenset(buckets)
-        for entry in self.all():
-            if bucket_of((entry.space, entry.key)) in wanted:
-                yield entry
+        return _in_buckets(self.all(), buckets)
+
+    def part(self, keys: Iterable[Key]) -> Part:
+        """The entries of these keys, as far as there are any; of a whole namespace for an empty
+        key."""
+        found = (self._in(space, key) for space, key in keys)
+        return Part(entry for entries in found for entry in entries)
+
+    def _in(self, space: str, key: str) -> Iterable[wire.MapEntry]:
+        entries = self._spaces.get(space, {})
+        if not key:
+            return entries.values()
+        entry = entries.get(key)
+        return () if entry is None else (entry,)

@@ -12,7 +12,7 @@ from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.spread import Spread
-from meshcache.gossip.core.statemap import StateMap
+from meshcache.gossip.core.statemap import Part, StateMap
 from meshcache.gossip.core.table import Table
 
 ROW_SIZE = 100
@@ -54,23 +54,29 @@ class Sync:
             link,
             wire.Digest(
                 self.table.digest.total,
-                self.entries.digest.total,
+                self._entries_for(link).digest.total,
                 self.entries.floor,
-                self.spread.events.total,
+                b"" if link.number in self.links.guests else self.spread.events.total,
             ),
         )
+
+    def _entries_for(self, link: Link) -> StateMap | Part:
+        seen = self.links.guests.sees(link.number)
+        return self.entries if seen is None else self.entries.part(seen)
 
     def on_digest(self, link: Link, message: wire.Digest) -> None:
         """A peer begins to compare."""
         if self._too_often(link):
             return
+        mine = self._entries_for(link)
         members = message.members != self.table.digest.total
-        entries = message.entries != self.entries.digest.total
-        if not entries:
-            # We hold the same entries, so what it may forget, we may.
-            self.entries.raise_floor(message.floor, self.context.wall_ms)
-        if message.events not in (b"", self.spread.events.total):
-            self.spread.name_events(link)
+        entries = message.entries != mine.digest.total
+        if link.number not in self.links.guests:
+            if not entries:
+                # We hold the same entries, so what it may forget, we may.
+                self.entries.raise_floor(message.floor, self.context.wall_ms)
+            if message.events not in (b"", self.spread.events.total):
+                self.spread.name_events(link)
         if members or entries:
             self.context.counts["syncs_unequal"] += 1
             self.links.keep(link, self.context.settings.link_linger)
@@ -78,7 +84,7 @@ class Sync:
                 link,
                 wire.Differ(
                     self.table.digest.buckets() if members else b"",
-                    self.entries.digest.buckets() if entries else b"",
+                    mine.digest.buckets() if entries else b"",
                 ),
             )
 
@@ -87,7 +93,7 @@ class Sync:
         if self._too_often(link):
             return
         members = self.table.digest.differing(message.members)
-        entries = self.entries.digest.differing(message.entries)
+        entries = self._entries_for(link).digest.differing(message.entries)
         if members or entries:
             self._send(link, members, entries, ask=True)
 
@@ -119,7 +125,7 @@ class Sync:
             if size > wire.BULK or len(rows) == 512:
                 self.links.send(link, wire.Rows(rows, []))
                 rows, size = [], 0
-        for entry in self.entries.in_buckets(entries):
+        for entry in self._entries_for(link).in_buckets(entries):
             items.append(entry)
             size += ROW_SIZE + len(entry.key) + len(entry.value or b"")
             if size > wire.BULK or len(items) == 512:

@@ -71,11 +71,13 @@ class Network(Schedule):
         settings: Settings = LAN,
         tags: dict[str, str] | None = None,
         role: int = 0,
+        guest: str = "",
         mesh: str = "sim",
         speaks: tuple[int, int] = wire.SPEAKS,
         features: int = wire.FEATURES,
     ) -> Process:
-        """Start a process; at the same address as an earlier one if that is dead."""
+        """Start a process; at the same address as an earlier one if that is dead. A `guest` holds
+        no mesh key: its links are those of the guest of that name."""
         address = address or f"{name}:1"
         seeds = seeds or []
         wrong = self.skew * (2 * self.random.random() - 1) if self.skew else 0.0
@@ -93,7 +95,7 @@ class Network(Schedule):
             features=features,
         )
         node.spread.read = self._read
-        process = Process(name, address, node, seeds)
+        process = Process(name, address, node, seeds, guest=guest)
         self.processes.append(process)
         self.listening[address] = process
         self.off.discard(address)

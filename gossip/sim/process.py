@@ -43,6 +43,8 @@ class Process:
     address: str
     node: Node
     seeds: list[str]
+    guest: str = ""
+    """What it is called as a guest; empty for a member."""
     up: bool = True
     stalled: bool = False
     timers_run: bool = False

@@ -85,6 +85,8 @@ class Tcp:
         # TCP and CURVE take two more round trips before the first frame.
         end.arrives = other.arrives = self._schedule.now + 3 * round_trip
         target.ends[other.number] = other
+        if process.guest:
+            target.node.restrict(other.number, process.guest)
         end.other = other
         unsent, end.unsent = end.unsent, []
         for frame in unsent:

@@ -37,8 +37,8 @@ class Inbound:
     context: "zmq.Context[Socket]"
     keys: KeyRing
     on_closed: Callable[[int, Why], None]
-    on_guest: Callable[[int], None]
-    """Told of a link that is a guest's, before its first frame."""
+    on_guest: Callable[[int, str], None]
+    """Told of a link that is a guest's, and its name, before the first frame."""
     refused: int = 0
     """Handshakes of strangers that were turned away."""
     expelled: int = 0
@@ -147,7 +147,7 @@ class Inbound:
                 if self.keys.accepts(key):
                     self._peers[number] = _Peer(routing_id, key)
                     if key.startswith(GUEST):
-                        self.on_guest(number)
+                        self.on_guest(number, key.removeprefix(GUEST))
             self._keep(number, frame, frames)
         self._strange.clear()
         return frames

@@ -38,7 +38,7 @@ class Transport:
         on_closed: Callable[[int, Why], None],
         on_busy: Callable[[int, bool], None],
         on_refused: Callable[[str], None],
-        on_guest: Callable[[int], None],
+        on_guest: Callable[[int, str], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
         """Make a transport; nothing is bound until `start`.
@@ -48,7 +48,8 @@ class Transport:
 
         `on_frames` gets (link number, frame) pairs, `on_closed` the links that ended by
         themselves, `on_busy` whether a link's queue is full, `on_refused` an address where none of
-        the keys was taken, `on_guest` a link over which a guest comes; all are called on the loop.
+        the keys was taken, `on_guest` a link over which a guest comes, and its name; all are called
+        on the loop.
         """
         self._keys = keys
         self._on_frames = on_frames

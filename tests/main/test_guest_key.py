@@ -80,6 +80,15 @@ class Tenant:
             env=environment(),
         )
 
+    def sees(self) -> list[str]:
+        """The names of the datasets that it knows."""
+        return [one["name"] for one in json.loads(self.run("dataset", "list", "-o", "json").stdout)]
+
+    def read(self, dataset: str, path: str) -> bytes:
+        command = [sys.executable, "-m", "meshcache.agent.cli", "cat", dataset, path]
+        command += ["--socket", str(self.socket)]
+        return subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True).stdout
+
     def close(self) -> None:
         for process in self.processes:
             process.terminate()
@@ -112,14 +121,17 @@ def test_it_mounts_and_reads_its_dataset(tenant: Tenant, node: Agent) -> None:
     assert node.metric("meshcache_served_bytes") >= len(DATA)  # it has no way to the origin
 
 
-def test_it_reads_no_other_dataset_and_changes_nothing(tenant: Tenant, node: Agent) -> None:
+def test_it_sees_and_reads_no_other_dataset_and_changes_nothing(
+    tenant: Tenant, node: Agent
+) -> None:
     tenant.agent()
-    wait_until(lambda: "models" in tenant.run("dataset", "list").stdout, within=20)
+    wait_until(lambda: tenant.sees() == ["models"], within=20)
     assert tenant.run("ls", "models").stdout.split()[-1] == "file"
     refused = tenant.run("cat", "other", "file")
     assert refused.returncode != 0
     assert refused.stdout == ""
     assert "Traceback" not in refused.stderr
+    assert "no dataset 'other'" in refused.stderr
     node.run("load", "models", "--wait")
 
     def tells() -> bool:
@@ -131,11 +143,22 @@ def test_it_reads_no_other_dataset_and_changes_nothing(tenant: Tenant, node: Age
     assert json.loads(counted.stdout)["cached"] == len(DATA)
     assert "2 of 2 members answered" in counted.stderr
     assert "0 of" not in counted.stderr
-    assert tenant.run("dataset", "show", "other", "--exact").returncode == 0
     tenant.run("dataset", "delete", "other")
     before = node.json("dataset", "list")
     assert [one["name"] for one in before] == ["models", "other"]
     assert node.json("dataset", "show", "other")["name"] == "other"
+
+
+def test_it_sees_what_its_dataset_is_made_of(node: Agent, tmp_path: Path) -> None:
+    node.run("dataset", "create", "mixed", "dataset://models")
+    key = node.run("keys", "guest", "mixed").stdout.strip()
+    tenant = Tenant(node, key, tmp_path / "of mixed")
+    try:
+        tenant.agent()
+        wait_until(lambda: tenant.sees() == ["mixed", "models"], within=20)
+        assert hashlib.sha256(tenant.read("mixed", "file")).hexdigest() == WHOLE
+    finally:
+        tenant.close()
 
 
 def test_a_key_for_a_dataset_that_there_is_not_is_not_made(node: Agent) -> None:
