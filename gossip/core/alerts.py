@@ -17,17 +17,22 @@ class Alerts:
 
     context: Context
     incarnation_of: Callable[[bytes], int]
-    publish: Callable[[wire.Alert], None]
+    hear: Callable[[wire.Alert], object]
+    """Takes a word into this member's own verdicts."""
+    publish: Callable[[wire.Alert], object]
+    """Gives it to all others."""
     _number: int = 0
     _denials: Bucket = field(default_factory=lambda: Bucket(rate=10, burst=20))
 
-    def say(self, uid: bytes, kind: int) -> None:
-        """Tell the mesh that I miss a member, or (kind heard) that I hear it."""
+    def say(self, uid: bytes, kind: int, *, private: bool = False) -> None:
+        """Tell the mesh (or only this member's own verdicts) that I miss a member, or (kind heard)
+        that I hear it."""
         self._number += 1
-        self.context.counts["alerts"] += kind != HEARD
-        self.publish(
-            wire.Alert(uid, self.incarnation_of(uid), self.context.uid, self._number, kind)
-        )
+        alert = wire.Alert(uid, self.incarnation_of(uid), self.context.uid, self._number, kind)
+        self.hear(alert)
+        if not private:
+            self.context.counts["alerts"] += kind != HEARD
+            self.publish(alert)
 
     def disown(self, alert: wire.Alert, mine: int) -> None:
         """A word came in my name: if I did not say it, I say what is so (of the kind `mine`)."""

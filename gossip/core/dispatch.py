@@ -39,7 +39,7 @@ TIMERS: dict[object, Callable[..., None]] = {
     "vote": lambda node, uid: node.members.verdicts.evaluate(uid),
     "hearing": lambda node, uid: node.members.believe(uid),
     "verdicts": lambda node: node.members.verdicts.reconsider(),
-    "hold": lambda node, uid: node.members.verdicts.hold_over(uid),
+    "hold": lambda node, uid: node.members.hold_over(uid),
     "view": lambda node: node.members.apply_view(),
     "tend": lambda node: node.links.tend(),
     "dialled": lambda node, number: node.dialled_out(number),

@@ -64,7 +64,10 @@ class Membership:
         self.verdicts.rings = self.rings
         self.probes = Probes(context, links)
         self.alerts = Alerts(
-            context, lambda uid: self.table.rows[uid].incarnation, self._publish_alert
+            context,
+            lambda uid: self.table.rows[uid].incarnation,
+            self.verdicts.hear,
+            spread.publish,
         )
         self.inquiries = Inquiries(
             context,
@@ -285,11 +288,11 @@ class Membership:
         return True
 
     def _credible(self, uid: bytes, cause: int) -> bool:
-        """Whether anything that is known here speaks for this death."""
+        """Whether what is known here speaks for this death too."""
+        row = self.table.rows[uid]
         if cause == REPLACED:
-            address = self.table.rows[uid].record.address
-            return len(self.table.at(address)) > 1
-        return bool(self.verdicts.accusers(uid))
+            return len(self.table.at(row.record.address)) > 1
+        return row.suspect or REFUSED in self.verdicts.accusers(uid).values()
 
     def believe(self, uid: bytes) -> None:
         """A doubted death was not denied in time."""
@@ -319,10 +322,6 @@ class Membership:
         self.verdicts.refuted(before.uid)
 
     # --- alerts and verdicts
-
-    def _publish_alert(self, alert: wire.Alert) -> None:
-        self.verdicts.hear(alert)
-        self.spread.publish(alert)
 
     def _alert(self, alert: wire.Alert) -> bool:
         if alert.observer == self.context.uid:
@@ -366,6 +365,14 @@ class Membership:
         row = self.table.rows[uid]
         row.suspect = True
         self._learned(row, MemberSuspect)
+
+    def hold_over(self, uid: bytes) -> None:
+        """A member has been suspect for the hold."""
+        wait = self.watch.alone_at - self.context.now
+        if wait > 0:
+            self.context.timers.set(("hold", uid), self.context.now + wait)
+        else:
+            self.verdicts.hold_over(uid)
 
     def _cleared(self, uid: bytes) -> None:
         row = self.table.rows[uid]

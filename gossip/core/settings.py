@@ -30,6 +30,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A death of which no sign was seen here is believed after this, if it is not denied."""
     hold: float = 6.0
     """From suspect to failed: long enough for garbage collection, a paused VM, a 5 s stall."""
+    alone: float = 40.0
+    """A member that hears from nobody at all fails nobody for so long: rather it is cut off, or
+    its network stands still, than that all others are dead."""
     dial_timeout: float = 1.5
     """A link that has not said hello after this is given up."""
     confer: float = 2.5

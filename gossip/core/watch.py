@@ -8,8 +8,9 @@ silent. A link that is closed is dialled again at once; a dial that is refused, 
 is an alert of kind refused. Whoever hears of another's alert about its own subject probes that at
 once.
 
-A member first doubts itself: after it was woken late it reports nobody silent for a second. (A
-refusal is no matter of time, so that does not hold it back.)
+A member first doubts itself: after it was woken late it reports nobody silent for a second, and
+while it hears nobody at all it keeps its alerts to itself. (A refusal is no matter of time, so
+neither holds it back.)
 """
 
 from collections.abc import Callable
@@ -43,6 +44,8 @@ class Subject:
     hung_up: int = 0
     alert: int = HEARD
     """What this member has told the mesh."""
+    private: bool = False
+    """This member alone holds it silent, and has told nobody: it hears nobody else either."""
     void: bool = False
     """The subject has refuted since: a further miss is told again, with its new incarnation."""
 
@@ -65,6 +68,8 @@ class Watch:
     subjects: dict[bytes, Subject] = field(default_factory=dict)
     observers: tuple[bytes, ...] = ()
     _quiet_until: float = 0.0
+    _last: float = 0.0
+    """When a frame of anybody came last."""
 
     def new_view(self, rings: Rings) -> None:
         """The rings changed: who observes whom is new."""
@@ -93,6 +98,7 @@ class Watch:
 
     def heard(self, uid: bytes) -> None:
         """A frame came from `uid`."""
+        self._last = self.context.now
         subject = self.subjects.get(uid)
         if subject is None:
             self.newcomers.forget(uid)
@@ -104,6 +110,20 @@ class Watch:
             self.context.timers.cancel(("probe", uid))
         if subject.alert != HEARD:
             self._tell(uid, subject, HEARD)
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether nobody is heard that should have beaten by now."""
+        settings = self.context.settings
+        return self._last + settings.period + settings.grace <= self.context.now
+
+    @property
+    def alone_at(self) -> float:
+        """Before this time this member fails nobody for being silent, since it hears nobody at all.
+        (Of one or two others all may well be dead at once.)"""
+        if not self._cut_off or len(self.subjects) < 3:
+            return self.context.now
+        return self._last + self.context.settings.alone
 
     def misses(self, uid: bytes) -> bool:
         """Whether this is a subject that I miss already."""
@@ -246,9 +266,14 @@ class Watch:
             return
         if kind == SILENT and context.now < self._quiet_until:
             context.timers.set(("miss", uid), self._quiet_until)
-        elif kind == REFUSED or self.accused_by_other(uid) or self.others_agree(uid):
+        elif kind == REFUSED or (
+            not self._cut_off and (self.accused_by_other(uid) or self.others_agree(uid))
+        ):
             self._tell(uid, subject, kind)
         else:
+            if self._cut_off and not subject.private:
+                subject.private = True
+                self.alerts.say(uid, SILENT, private=True)
             context.timers.set(("miss", uid), context.now + LOOK_AGAIN)
 
     def still_missing(self, uid: bytes) -> None:
@@ -260,6 +285,9 @@ class Watch:
     def _found(self, uid: bytes, subject: Subject) -> None:
         subject.missing = False
         self.context.counts["alerts_held_back"] += subject.alert == HEARD
+        if subject.private:
+            subject.private = False
+            self.alerts.say(uid, HEARD, private=True)
         self.context.timers.cancel(("miss", uid))
         self.on_missing(uid, False)
 
@@ -271,7 +299,7 @@ class Watch:
         return total >= 3 and missing >= 2 and 2 * missing >= total
 
     def _tell(self, uid: bytes, subject: Subject, kind: int) -> None:
-        subject.alert, subject.void = kind, False
+        subject.alert, subject.void, subject.private = kind, False, False
         self.alerts.say(uid, kind)
 
     def disown(self, alert: wire.Alert) -> None:
@@ -300,6 +328,7 @@ class Watch:
         """This process stood still: nothing that was awaited meanwhile can be held against
         anybody."""
         context = self.context
+        self._last = context.now
         self.hush(context.now + context.settings.quiet_after_stall)
         for uid, subject in self.subjects.items():
             subject.heard = max(subject.heard, context.now)

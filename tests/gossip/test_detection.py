@@ -14,6 +14,7 @@ from meshcache.gossip.core.events import (
 )
 from meshcache.gossip.core.links import EXPELLED
 from meshcache.gossip.core.settings import Settings
+from meshcache.gossip.core.verdicts import SILENT
 from tests.gossip.meshes import agreed, all_see, events, mesh, others, state
 
 SIZES = [2, 3, 4, 5, 6, 7, 12, 40]
@@ -140,16 +141,24 @@ def test_a_member_that_was_failed_for_a_long_stall_comes_back_with_the_same_uid(
 def test_a_member_that_was_failed_while_it_stalled_learns_so_when_it_wakes_and_fails_nobody() -> (
     None
 ):
-    network, processes = mesh(12)
-    victim, rest = processes[0], others(processes, processes[0])
-    network.stall(victim)
+    network, processes = mesh(40)
+    stalled, rest = processes[:10], processes[10:]
+    for _ in range(3):  # from the second time on they have to stay away
+        for victim in stalled:
+            network.stall(victim)
+        network.run(16)
+        for victim in stalled:
+            network.resume(victim)
+        network.run(4)
     network.run(20)
-    woke = network.now
-    network.resume(victim)
-    assert network.run_until(all_see(rest, victim, State.ALIVE), woke + 0.1)
-    network.run(20)
-    assert not events(victim, MemberFailed)
-    assert not events(victim, MemberSuspect)
+    uids = {process.uid.hex() for process in rest}
+    for victim in stalled:
+        failed = {
+            event.member.uid
+            for event in events(victim, MemberFailed)
+            if isinstance(event, MemberFailed)
+        }
+        assert not failed & uids
 
 
 def test_who_only_closes_links_is_not_dialled_all_the_time() -> None:
@@ -259,7 +268,51 @@ def test_the_small_side_of_a_cut_comes_to_see_itself_alone(small: int) -> None:
     cut = lambda source, target: (source in side) != (target in side)  # noqa: E731
     network.faults.cuts.append(cut)
     assert network.run_until(agreed(processes[small:]), network.now + 10)
-    assert network.run_until(agreed(processes[:small]), network.now + 60)
+    assert network.run_until(agreed(processes[:small]), network.now + 70)
+
+
+def test_who_hears_nobody_accuses_and_fails_nobody_for_forty_seconds() -> None:
+    network, processes = mesh(20)
+    alone, rest = processes[7], others(processes, processes[7])
+    network.stall(alone, timers_run=True)
+    network.run(35)
+    network.resume(alone)
+    assert network.run_until(agreed(processes), network.now + 2)
+    network.run(10)
+    assert alone.node.context.counts["alerts"] == 0
+    assert events(alone, MemberSuspect)  # what is on no way to it is routed around
+    assert not events(alone, MemberFailed)
+    suspected = {
+        event.member.name
+        for process in rest
+        for event in events(process, MemberSuspect)
+        if isinstance(event, MemberSuspect)
+    }
+    assert suspected == {alone.name}
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_of_two_or_three_the_last_one_is_sure_of_it_after_the_hold(size: int) -> None:
+    network, processes = mesh(size)
+    for victim in processes[1:]:
+        network.switch_off(victim)
+    assert network.run_until(agreed(processes[:1]), network.now + 9)
+
+
+def test_a_death_is_not_believed_on_the_word_of_one_observer() -> None:
+    network, processes = mesh(20)
+    victim = processes[5]
+    observer = next(one for one in processes if victim.uid in one.node.members.watch.subjects)
+    members = observer.node.members
+
+    def lie(now: float) -> None:
+        members.alerts.say(victim.uid, SILENT)
+        observer.node.spread.publish(wire.Dead(victim.uid, victim.node.members.me.incarnation, 1))
+
+    network.act(observer, lie)
+    network.run(5)
+    assert agreed(processes)()
+    assert not any(events(process, MemberFailed) for process in processes)
 
 
 def test_what_a_lost_member_believed_of_the_others_fails_none_of_them_when_it_comes_back() -> None:

@@ -246,9 +246,12 @@ def test_the_baseline_is_pinned_at_a_hundred_members_too() -> None:
 
 
 @pytest.mark.parametrize("timers_run", [False, True])
-def test_no_healthy_member_is_failed_while_a_quarter_stalls_again_and_again(
-    timers_run: bool,
+@pytest.mark.parametrize(
+    "cell", [Cell(8, 5.0, 1.0, 36.0), Cell(8, 16.0, 4.0, 60.0)], ids=["5 s of 6", "16 s of 20"]
+)
+def test_nobody_that_never_stood_still_is_failed_while_a_quarter_stalls_again_and_again(
+    cell: Cell, timers_run: bool
 ) -> None:
-    seen = anomalies(32, 1, Cell(8, 5.0, 1.0, 36.0), timers_run=timers_run)
+    seen = anomalies(32, 1, cell, timers_run=timers_run)
     assert seen.false == 0
-    assert seen.blocked == 0
+    assert (seen.blocked > 0) == (cell.duration > 8)
