@@ -67,19 +67,27 @@ def _bars() -> Iterator[Report]:
         BarColumn,
         DownloadColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TaskID,
         TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
-        TransferSpeedColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Bytes per second; rich's own column counts them in thousands, beside MiB."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{format_size(task.finished_speed or task.speed or 0)}/s", "red")
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        Rate(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

@@ -67,6 +67,7 @@ def test_a_listing_that_breaks_off_leaves_the_head_and_the_next_one_shows_what_c
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # most of it makes the files
 def test_twenty_thousand_files_of_a_real_server_are_mounted_from_the_mesh(
     mesh: Mesh, origin: Origin
 ) -> None:
