@@ -7,7 +7,6 @@ goals         the goals that a simulation can try: target, ours, memberlist with
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,20 +18,10 @@ from meshcache.gossip.sim import report
 from meshcache.gossip.sim.chaos import scenario
 from meshcache.gossip.sim.drawing import draw
 from meshcache.gossip.sim.goals import MEASURES, Figure, chosen
-from meshcache.gossip.sim.samples import Samples
+from meshcache.gossip.sim.samples import Samples, commit
 from meshcache.gossip.sim.scenario import Scenario
 
 _GOALS = sorted({measure.goal for measure in MEASURES}, key=lambda name: int(name[1:]))
-
-
-def _code() -> str:
-    """The commit that is checked out here; empty if that cannot be told."""
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
 
 
 def _figures(options: argparse.Namespace, samples: Samples) -> Iterable[Figure]:
@@ -49,7 +38,7 @@ def _figures(options: argparse.Namespace, samples: Samples) -> Iterable[Figure]:
         }
         seeds = range(options.seed, options.seed + options.runs)
         runs = [run for one, at in sizes.items() for size in at for run in one.wants(size, seeds)]
-        for sample in samples.collect(runs, jobs=options.jobs, code=_code()):
+        for sample in samples.collect(runs, jobs=options.jobs, code=commit()):
             sys.stderr.write(f"{sample.run}, {sample.members} members, seed {sample.seed}\n")
     for measure, made_for in sizes.items():
         for size in made_for:

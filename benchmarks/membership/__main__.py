@@ -3,7 +3,9 @@
 import argparse
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.membership import parts, report
 from benchmarks.membership.measures import MEASURES
@@ -11,15 +13,31 @@ from benchmarks.membership.subjects import SUBJECTS
 from meshcache.errors import EnvironmentUnfit
 
 FOLDER = Path("build/membership")
-ALONG_SIZES = ("starts", "events", "leaves", "idle", "silences", "kills")
-PLAN = (
-    *((size, ALONG_SIZES) for size in (10, 30, 60, 100)),
-    (40, ("stalls", "starvation")),
-    (20, ("halves",)),
-    (20, ("one",)),
-)
-"""Sizes, and what is measured with one mesh of that size."""
 STARTS = 3
+
+
+class Stage(NamedTuple):
+    """What is measured with one mesh of each subject."""
+
+    members: int
+    measures: tuple[str, ...]
+    together: bool = False
+    """All subjects at the same time: small meshes leave most of two cores idle, and what waits for
+    a quota or a cut does not hang on the CPU."""
+
+
+_MANY = ("starts=3", "events=15", "leaves=5", "idle", "silences=5", "kills=20")
+_LARGE = ("starts=2", "events=15", "leaves=4", "idle", "silences=5", "kills=15")
+PLAN = (
+    Stage(100, _LARGE),
+    Stage(60, _LARGE),
+    Stage(30, _MANY, together=True),
+    Stage(10, _MANY, together=True),
+    Stage(40, ("stalls", "starvation=6"), together=True),
+    Stage(20, ("halves=2",), together=True),
+    Stage(20, ("one=2",), together=True),
+)
+"""The largest first: they need a quiet machine (a quarter of an hour each), the others do not."""
 
 
 def counts(names: list[str]) -> dict[str, int]:
@@ -41,13 +59,19 @@ def run(given: argparse.Namespace) -> None:
     subjects = given.subjects.split(",")
     if unknown := set(subjects) - SUBJECTS.keys():
         raise EnvironmentUnfit(f"no subject {unknown.pop()!r}: choose from {', '.join(SUBJECTS)}")
-    plan = [(size, names) for size, names in PLAN if given.members in (None, size)]
+    plan = [stage for stage in PLAN if given.members in (None, stage.members)]
     if given.measure:
-        plan = [(given.members or 10, given.measure)]
-    for size, names in plan or [(given.members, ALONG_SIZES)]:
-        for subject in subjects:
-            part = parts.measure(subject, size, counts(list(names)), seed=given.seed)
-            print(parts.save(part, given.out))
+        plan = [Stage(given.members or 10, tuple(given.measure), given.together)]
+    for stage in plan or [Stage(given.members, _MANY)]:
+        wanted = counts(list(stage.measures))
+        at_once = len(subjects) if stage.together else 1
+        with ProcessPoolExecutor(at_once, max_tasks_per_child=1) as pool:
+            taken = [
+                pool.submit(parts.take, subject, stage.members, wanted, given.seed, given.out)
+                for subject in subjects
+            ]
+            for one in as_completed(taken):
+                print(one.result())
 
 
 def table(given: argparse.Namespace) -> None:
@@ -75,6 +99,9 @@ def main() -> int:
     runner.add_argument("--seed", type=int, default=1)
     runner.add_argument(
         "--measure", nargs="*", help=f"NAME[=SAMPLES] of: starts, {', '.join(MEASURES)}"
+    )
+    runner.add_argument(
+        "--together", action="store_true", help="with --measure: all subjects at the same time"
     )
     runner.set_defaults(command=run)
     commands.add_parser("table", help=table.__doc__).set_defaults(command=table)

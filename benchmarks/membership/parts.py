@@ -14,6 +14,7 @@ from benchmarks.membership.measures import MEASURES, starts
 from benchmarks.membership.mesh import Mesh, NotInTime, Row
 from benchmarks.membership.subjects import SUBJECTS
 from benchmarks.usage import Busy
+from meshcache.gossip.sim.samples import commit
 from tests.support.namespaces import Namespaces
 
 
@@ -36,6 +37,8 @@ class Part(msgspec.Struct):
     seed: int
     machine: Machine
     version: str = ""
+    code: str = ""
+    """The commit of this repository."""
     samples: dict[str, list[Row]] = {}
     """By measure."""
     busy: float = 0.0
@@ -64,7 +67,7 @@ def measure(subject: str, members: int, wanted: Mapping[str, int], *, seed: int)
         EnvironmentUnfit: something this needs is not here.
     """
     began = datetime.now(UTC).isoformat(timespec="seconds")
-    part = Part(subject, members, began, seed, this_machine())
+    part = Part(subject, members, began, seed, this_machine(), code=commit())
     busy, rng = Busy(), random.Random(seed)
     for left in range(wanted.get("starts", 1) - 1, -1, -1):
         _mesh(part, {} if left else wanted, rng)
@@ -97,6 +100,11 @@ def save(part: Part, folder: Path) -> Path:
     file = folder / f"{part.subject}-{part.members}-{began}-{part.seed}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(part), indent=1))
     return file
+
+
+def take(subject: str, members: int, wanted: Mapping[str, int], seed: int, folder: Path) -> Path:
+    """Measure and save, in a process of its own. Raises as `measure`."""
+    return save(measure(subject, members, wanted, seed=seed), folder)
 
 
 def load(folders: Iterable[Path]) -> list[Part]:

@@ -5,7 +5,7 @@ import random
 
 MEMBERS = 12
 _KINDS = (
-    "kill off leave restart join stall cut oneway heal put put delete event wait".split()  # noqa: SIM905
+    "kill off leave restart join stall cut oneway lose heal put put delete event wait".split()  # noqa: SIM905
 )
 
 
@@ -41,6 +41,9 @@ def scenario(seed: int, *, members: int = MEMBERS, steps: int = 12) -> str:
                     way = "from" if kind == "cut" else "to"
                     lines.append(f"cut {names} {way} {others} as c{step}")
                     cuts.append(f"c{step}")
+            case "lose":
+                lines.append(f"lose {dice.choice([20, 50, 80])}% from {names} to all as c{step}")
+                cuts.append(f"c{step}")
             case "heal" if cuts:
                 lines.append(f"heal {cuts.pop(0)}")
             case "put":

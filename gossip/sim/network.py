@@ -56,7 +56,7 @@ class Network(Schedule):
         self.on_step: list[Callable[[Process], None]] = []
         """Called after each input of a node: the safety checkers."""
         self.on_event: list[Callable[[Process, Event], None]] = []
-        self._tcp = Tcp(self, self, self.faults, latency)
+        self.tcp = Tcp(self, self, self.faults, latency)
         # All hear the same rumours, which never change: each is read once.
         self._read = lru_cache(1 << 16)(wire.decode_rumour)
 
@@ -124,7 +124,7 @@ class Network(Schedule):
     def hang_up(self, process: Process) -> None:
         """All connections of a process are closed by its kernel."""
         for end in list(process.ends.values()):
-            self._tcp.hang_up(end)
+            self.tcp.hang_up(end)
 
     def switch_off(self, process: Process) -> None:
         """The host dies: nothing is closed, nothing answers."""
@@ -208,12 +208,12 @@ class Network(Schedule):
     def _carry_out(self, process: Process, output: Send | Open | Close | Resolve) -> None:
         match output:
             case Send(link=number, frame=frame):
-                self._tcp.send(process, number, frame)
+                self.tcp.send(process, number, frame)
             case Open(link=number, address=address):
-                self._tcp.dial(process, number, address)
+                self.tcp.dial(process, number, address)
             case Close(link=number):
                 end = process.ends.get(number)
                 if end is not None:
-                    self._tcp.hang_up(end)
+                    self.tcp.hang_up(end)
             case Resolve():
                 self.after(0.001, self.input, process, process.node.found, process.seeds)

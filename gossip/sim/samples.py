@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -38,6 +39,16 @@ class Sample(msgspec.Struct, frozen=True):
     def of(self) -> Wanted:
         """Which run it is of."""
         return Wanted(self.run, self.members, self.seed)
+
+
+def commit() -> str:
+    """The commit that is checked out here; empty if that cannot be told."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def take(wanted: Wanted, code: str = "") -> Sample:

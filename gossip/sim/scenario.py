@@ -17,6 +17,7 @@ be joined with commas, `all` is every living process.
     cut all to n5 as deaf for 20s of 40s         on for 20 s, off for 20 s, and so on
     lose 80% from n3 to all as faint     so many segments, that way only
     heal west               ends a cut or a loss
+    latency 5..80ms         from now on a segment takes so long one way
     duplicate 5%            from now on so many frames come twice, the second time late
     reorder 5%              ... leave their place in the order
     clocks within 60s       the wall clocks of those started from now on are wrong by up to this
@@ -196,6 +197,9 @@ class Scenario:
     def _heal(self, name: str) -> None:
         self._heals.pop(name)()
 
+    def _latency(self, least: str, most: str) -> None:
+        self.network.tcp.set_latency(float(least) / 1000, float(most) / 1000)
+
     def _duplicate(self, share: str) -> None:
         self.network.faults.duplicated = float(share) / 100
 
@@ -295,6 +299,7 @@ _STEPS: list[tuple[str, Callable[..., None]]] = [
     (rf"stall {_WHO} for {_TIME}( timers)?", Scenario._stall),
     (rf"cut {_WHO} (from|to) {_WHO} as (\w+)(?: for {_TIME} of {_TIME})?", Scenario._cut),
     (rf"lose {_SHARE} from {_WHO} to {_WHO} as (\w+)", Scenario._lose),
+    (r"latency ([\d.]+)\.\.([\d.]+)ms", Scenario._latency),
     (rf"duplicate {_SHARE}", Scenario._duplicate),
     (rf"reorder {_SHARE}", Scenario._reorder),
     (rf"clocks within {_TIME}", Scenario._clocks),

@@ -54,8 +54,13 @@ class Tcp:
         self._schedule = schedule
         self._hosts = hosts
         self._faults = faults
-        self._low, self._spread = latency[0], latency[1] - latency[0]
         self._chance = schedule.random.random
+        self.set_latency(*latency)
+
+    def set_latency(self, least: float, most: float) -> None:
+        """From now on a segment takes so many seconds one way, uniform; what was sent before still
+        comes before."""
+        self._low, self._spread = least, most - least
 
     def _delay(self) -> float:
         return self._low + self._spread * self._chance()

@@ -3,8 +3,10 @@
 import pytest
 
 from meshcache.gossip import wire
+from meshcache.gossip.core.events import MemberFailed
 from meshcache.gossip.sim.chaos import scenario
 from meshcache.gossip.sim.checkers import Checkers, Unsafe
+from meshcache.gossip.sim.process import Process
 from meshcache.gossip.sim.scenario import Scenario
 from tests.gossip.meshes import mesh
 
@@ -27,6 +29,28 @@ expect n0..n4,n7..n29 see n6 failed within 40s
 heal faint
 expect all agree within 400s
 """
+
+
+FAR = """
+latency 20..100ms
+members 20
+mark
+event n3 hello
+kill n4
+expect n0..n3 see n4 failed within 2s
+latency 0.2..1ms
+wait 10s
+expect all agree within 1s
+"""
+
+
+def test_a_mesh_with_a_tenth_of_a_second_between_members_agrees() -> None:
+    run = Scenario(FAR, seed=1).run()
+    assert {event.member.name for one in run.living for event in failures(one)} == {"n4"}
+
+
+def failures(process: Process) -> list[MemberFailed]:
+    return [event for _, event in process.events if isinstance(event, MemberFailed)]
 
 
 def test_names_and_addresses_that_change_hands_confuse_nobody() -> None:
