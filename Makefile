@@ -1,11 +1,10 @@
 # `make demo` runs the main job, `make test` the tests; each does all the set-up it needs.
 
-SIZE ?= 1.16GiB
 RATE ?= 18.5MiB
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel image bench-warm bench-load bench-idle bench-files bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle bench-files bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
@@ -13,7 +12,8 @@ help:
 	@echo "make test-slow                            the tests that take longer"
 	@echo "make check                                tests, lint, types, layers, built wheel"
 	@echo "make image                                build the container image, and look into it"
-	@echo "make bench-warm                           warm reads through FUSE beside JuiceFS"
+	@echo "make bench [SIZE=1GiB] [ROUNDS=5] [CELLS=warm-1,...] [SUBJECTS=meshcache,...]"
+	@echo "                                          reads beside JuiceFS, rclone, weed mount, s3fs; as root"
 	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
 	@echo "make bench-files                          many files: listing, mounting, names, memory"
 	@echo "make bench-idle                           CPU and memory of agents that nobody asks"
@@ -24,7 +24,7 @@ help:
 	.ci/setup
 
 demo: .venv/ready
-	$(PYTHON) -m benchmarks.demo --size $(SIZE) --rate $(RATE)
+	$(PYTHON) -m benchmarks.demo --size $(or $(SIZE),1.16GiB) --rate $(RATE)
 
 test: .venv/ready
 	$(PYTHON) -m pytest -m "not slow"
@@ -50,8 +50,11 @@ wheel: .venv/ready
 image: .venv/ready
 	.ci/image
 
-bench-warm: .venv/ready
-	$(PYTHON) -m benchmarks.warm
+bench: .venv/ready
+	command -v s3fs >/dev/null || apt-get install -y -qq --no-install-recommends s3fs
+	command -v nginx >/dev/null || apt-get install -y -qq --no-install-recommends nginx-light
+	$(PYTHON) -m benchmarks run $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(CELLS),--cells "$(CELLS)") $(if $(SUBJECTS),--subjects "$(SUBJECTS)")
 
 bench-load: .venv/ready
 	$(PYTHON) -m benchmarks.loads

@@ -28,9 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cap import Cap
-from benchmarks.juicefs import JUICEFS
-from benchmarks.mesh import Mesh, Node, run
-from benchmarks.warm import write
+from benchmarks.datapath.subjects.rivals import JUICEFS
+from benchmarks.mesh import Mesh, run
 from meshcache.errors import EnvironmentUnfit, MeshcacheError
 from meshcache.fuse.mountinfo import mount_at
 from meshcache.units import KIB, MIB, format_size, parse_size
@@ -75,21 +74,12 @@ class Bench:
         try:
             async with Mesh(folder, _made(folder), 2 << 30) as mesh:
                 node = mesh.nodes[0]
-                await self._create(node, bucket, endpoint)
-                await node.cli("load", "data", "--wait", "--name", "bench")
+                await node.create(bucket, self._server, endpoint)
+                await node.cli("load", bucket, "--wait", "--name", "bench")
                 done = json.loads(await node.cli("loads", "bench", "-o", "json"))
                 return float(done["duration"]), int(done["fetched"])
         finally:
             shutil.rmtree(folder)
-
-    async def _create(self, node: Node, bucket: str, endpoint: str) -> None:
-        server, folder = self._server, node.folder
-        await node.cli(
-            *("dataset", "create", "data", f"s3://{bucket}"),
-            *("--option", f"endpoint={endpoint}", "--option", "addressing=path"),
-            *("--secret-option", f"access_key=file:{write(folder / 'access', server.access_key)}"),
-            *("--secret-option", f"secret_key=file:{write(folder / 'secret', server.secret_key)}"),
-        )
 
     async def curl(self, files: int) -> float:
         """Seconds of ``curl`` for all small files."""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from meshcache.errors import EnvironmentUnfit
+from tests.support.seaweed import Seaweed
 
 COMMAND = (sys.executable, "-m", "meshcache.agent.cli")
 """What `meshcache` is, whatever the PATH."""
@@ -65,6 +66,13 @@ async def run(*command: str, within: float = _COMMAND_WITHIN) -> str:
     return out.decode()
 
 
+def private(path: Path, text: str) -> Path:
+    """A file with that text that only we may read."""
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
 class Node:
     """One agent, as one machine would have it, and where it mounts."""
 
@@ -81,7 +89,7 @@ class Node:
 
     async def start(self, key: Path, cache_size: int, join: str) -> None:
         """Start the agent and wait for its ready line."""
-        self.mountpoint.mkdir(parents=True)
+        self.mountpoint.mkdir(parents=True, exist_ok=True)
         command = [
             *(*COMMAND, "agent", "--name", self.name),
             *("--cache-dir", str(self.folder / "cache"), "--cache-size", str(cache_size)),
@@ -112,6 +120,19 @@ class Node:
     async def cli(self, *arguments: str) -> str:
         """A `meshcache` command that talks to this agent."""
         return await run(*COMMAND, *arguments, "--socket", str(self.socket))
+
+    async def create(self, dataset: str, server: Seaweed, endpoint: str) -> None:
+        """Make a dataset of the server's bucket of that name, read from this endpoint."""
+        secrets_ = {"access_key": server.access_key, "secret_key": server.secret_key}
+        references = [
+            f"{option}=file:{private(self.folder / option, secret)}"
+            for option, secret in secrets_.items()
+        ]
+        await self.cli(
+            *("dataset", "create", dataset, f"s3://{dataset}", "--option", f"endpoint={endpoint}"),
+            *("--option", "addressing=path"),
+            *(word for reference in references for word in ("--secret-option", reference)),
+        )
 
     async def mount(self, dataset: str) -> None:
         """Mount a dataset; it answers when this returns."""

@@ -23,7 +23,6 @@ Manifest = dict[str, tuple[int, str]]
 """File name -> (bytes, blake3 in hex)."""
 
 _HIDDEN = 2048
-_DTYPE = "BF16"
 _ROW = 2 * _HIDDEN
 """Bytes of one row of a tensor."""
 _TENSOR = 32 * MIB
@@ -32,7 +31,12 @@ _PARTS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"
 
 
 def generate(
-    folder: Path, size: int, *, shard_size: int | None = None, seed: int = 20260
+    folder: Path,
+    size: int,
+    *,
+    shard_size: int | None = None,
+    seed: int = 20260,
+    dtype: str = "BF16",
 ) -> Manifest:
     """Write a model into `folder`.
 
@@ -41,6 +45,7 @@ def generate(
         size: bytes of all shards together, at least 64 KiB each; the small files come on top.
         shard_size: the most bytes of a shard; by default there are four.
         seed: another one gives other bytes.
+        dtype: of the tensors, one of two bytes; numpy knows F16 only.
 
     Returns:
         What was written, by file name.
@@ -55,7 +60,8 @@ def generate(
     with ThreadPoolExecutor(2) as threads:
         shards = list(
             threads.map(
-                lambda i: _write_shard(folder / names[i], i, sizes[i], seeds[i]), range(count)
+                lambda i: _write_shard(folder / names[i], i, sizes[i], seeds[i], dtype),
+                range(count),
             )
         )
     manifest = {
@@ -73,10 +79,10 @@ def generate(
 
 
 def _write_shard(
-    path: Path, number: int, size: int, seed: np.random.SeedSequence
+    path: Path, number: int, size: int, seed: np.random.SeedSequence, dtype: str
 ) -> tuple[list[str], str]:
     """One shard; its tensors' names and its blake3."""
-    tensors, header = _header(number, size)
+    tensors, header = _header(number, size, dtype)
     digest = blake3(max_threads=blake3.AUTO)
     random = np.random.PCG64(seed)
     with path.open("wb") as file:
@@ -91,7 +97,7 @@ def _write_shard(
     return tensors, digest.hexdigest()
 
 
-def _header(number: int, size: int) -> tuple[list[str], bytes]:
+def _header(number: int, size: int, dtype: str) -> tuple[list[str], bytes]:
     """The names of a shard's tensors, and its header with the length before it."""
     room = -(-(1 * KIB + size // _TENSOR * 160) // 8) * 8  # the JSON, and spaces behind it
     tensors: dict[str, Any] = {}
@@ -102,7 +108,7 @@ def _header(number: int, size: int) -> tuple[list[str], bytes]:
         name = f"model.layers.{number * 100 + layer}.{_PARTS[part]}"
         rows = min(_TENSOR, data - at) // _ROW
         if rows:
-            entry = {"dtype": _DTYPE, "shape": [rows, _HIDDEN]}
+            entry = {"dtype": dtype, "shape": [rows, _HIDDEN]}
             end = at + rows * _ROW
         else:  # what makes no whole row
             entry = {"dtype": "U8", "shape": [data - at]}

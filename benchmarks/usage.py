@@ -1,7 +1,9 @@
 """What processes and the machine use: CPU time and memory (proc(5))."""
 
+import contextlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -19,6 +21,36 @@ def memory(pid: int, name: str) -> int:
     match = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
     assert match is not None
     return int(match[1]) * 1024
+
+
+def anonymous(pid: int) -> int:
+    """Bytes of RssAnon: what is the process's own, without mapped files and shared memory."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    match = re.search(r"^RssAnon:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else 0  # one that ends has none
+
+
+def descendants(pids: Iterable[int]) -> set[int]:
+    """The processes, and all that they and those started."""
+    known, waiting = set[int](), list(pids)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in known:
+            known.add(pid)
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    waiting += map(int, (task / "children").read_text().split())
+    return known
+
+
+def stored(folder: Path) -> int:
+    """Bytes that the files below a folder take on its disk."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(f"{place}/{name}").st_blocks * 512
+    return total
 
 
 class Busy:

@@ -1,7 +1,5 @@
 """A part of a run: one subject at one size, with every sample, as a JSON file."""
 
-import os
-import platform
 import random
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,21 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.machine import Machine, this_machine
 from benchmarks.membership.measures import MEASURES, starts
 from benchmarks.membership.mesh import Mesh, NotInTime, Row
 from benchmarks.membership.subjects import SUBJECTS
 from benchmarks.usage import Busy
 from meshcache.gossip.sim.samples import commit
 from tests.support.namespaces import Namespaces
-
-
-class Machine(msgspec.Struct, frozen=True):
-    """What it was measured on."""
-
-    cpus: int
-    model: str
-    kernel: str
-    python: str
 
 
 class Part(msgspec.Struct):
@@ -49,14 +39,6 @@ class Part(msgspec.Struct):
     def is_of(self, subject: str, members: int) -> bool:
         """Whether it is of this subject at this size."""
         return (self.subject, self.members) == (subject, members)
-
-
-def this_machine() -> Machine:
-    """As /proc tells."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return Machine(os.cpu_count() or 1, model, platform.release(), python)
 
 
 def measure(subject: str, members: int, wanted: Mapping[str, int], *, seed: int) -> Part:

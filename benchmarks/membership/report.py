@@ -107,7 +107,7 @@ def table(parts: Sequence[Part]) -> str:
 def context(parts: Sequence[Part]) -> str:
     """Versions and machine, in a few lines."""
     machines = {part.machine for part in parts}
-    said = [f"{m.cpus} CPUs ({m.model}), Linux {m.kernel}, {m.python}" for m in machines]
+    said = [str(machine) for machine in machines]
     said.append(", ".join(sorted({part.version for part in parts})))
     said += [
         f"{part.subject}, N={part.members}, ended early: {part.stopped}"
