@@ -1,10 +1,11 @@
 # `make demo` runs the main job, `make test` the tests; each does all the set-up it needs.
 
 RATE ?= 18.5MiB
+KILLS ?= 100
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle bench-files bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle soak bench-files bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
@@ -16,6 +17,7 @@ help:
 	@echo "                                          reads beside JuiceFS, rclone, weed mount, s3fs; as root"
 	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
 	@echo "make bench-files                          many files: listing, mounting, names, memory"
+	@echo "make soak [KILLS=100]                     kill a mount's worker, and its agent, under readers"
 	@echo "make bench-idle                           CPU and memory of agents that nobody asks"
 	@echo "make bench-gossip [MEMBERS=10]            membership beside serf and kinship, as root"
 
@@ -58,6 +60,9 @@ bench: .venv/ready
 
 bench-load: .venv/ready
 	$(PYTHON) -m benchmarks.loads
+
+soak: .venv/ready
+	$(PYTHON) -m benchmarks.survive --kills $(KILLS)
 
 bench-idle: .venv/ready
 	$(PYTHON) -m benchmarks.idle

@@ -178,9 +178,19 @@ class AgentClient(Connection):
         """End a load and forget it."""
         await self._ask("DELETE", f"/v1/loads/{_quoted(name)}")
 
-    async def add_mount(self, dataset: str, mountpoint: str, pid: int) -> dict[str, Any]:
-        """Register a mount; the answer names the socket of its door."""
+    async def add_mount(
+        self,
+        dataset: str,
+        mountpoint: str,
+        pid: int,
+        *,
+        keeper: str = "",
+        shown: Mapping[str, int] | None = None,
+    ) -> dict[str, Any]:
+        """Register a mount, which has shown these snapshots (id -> bytes) already; the answer names
+        the socket of its door. `keeper` replaces the one that registered by that name before."""
         record = {"dataset": dataset, "mountpoint": mountpoint, "pid": pid}
+        record |= {"keeper": keeper, "shown": dict(shown or {})}
         return await self._object("POST", "/v1/mounts", record)
 
     async def remove_mount(self, mount_id: str) -> None:

@@ -98,7 +98,7 @@ class Node:
             *(("--join", join) if join else ()),
             *self._flags,
         ]
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *guarded(*command),
                 stdin=subprocess.DEVNULL,
@@ -116,6 +116,13 @@ class Node:
             said = self.log.read_text(errors="replace")[-500:]
             raise EnvironmentUnfit(f"the agent of {self.name} did not get ready: {line!r} {said}")
         self.http, self.gossip = match[1], match[2]
+
+    async def kill(self) -> None:
+        """SIGKILL the agent. It may be started again."""
+        process, self._process = self._process, None
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
     async def cli(self, *arguments: str) -> str:
         """A `meshcache` command that talks to this agent."""

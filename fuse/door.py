@@ -74,10 +74,10 @@ class DoorSource(Protocol):
         """Bytes of blocks that the worker may keep mapped."""
         ...
 
-    def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
-        """(id in hex, its file) of the dataset's head, and again whenever it moves or `opens`
-        changes. Asked anew for each worker. A file is a path, or a descriptor that stays the
-        source's."""
+    def snapshots(self) -> AsyncIterator[tuple[str, int, Path | int]]:
+        """(id in hex, bytes, its file) of the dataset's head, and again whenever it moves or
+        `opens` changes. Asked anew for each worker. A file is a path, or a descriptor that stays
+        the source's."""
         ...
 
     @property
@@ -170,14 +170,13 @@ class Door:
 
     async def _show(self) -> None:
         opens = ""
-        async for snapshot, place in self._source.snapshots():
+        async for snapshot, size, place in self._source.snapshots():
             if self._source.opens != opens:
                 opens = self._source.opens
                 self._send(encode(Opens(self._source.opens)))
             file = os.open(place, os.O_RDONLY) if isinstance(place, Path) else place
             try:
-                head = Head(bytes.fromhex(snapshot), os.fstat(file).st_size)
-                self._send(encode(head), file)
+                self._send(encode(Head(bytes.fromhex(snapshot), size)), file)
             finally:
                 if file is not place:
                     os.close(file)

@@ -9,16 +9,16 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 log = structlog.get_logger("meshcache.fuse.keeper")
 
-Connect = Callable[[tuple[str, ...]], socket.socket]
-"""Gives a connected door, for a mount that has shown the snapshots with these ids."""
+Connect = Callable[[Mapping[str, int]], socket.socket]
+"""Gives a connected door, for a mount that has shown these snapshots: id -> bytes."""
 
-_FIRST_PAUSE, _LAST_PAUSE = 0.05, 2.0
+_FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5
 """Seconds between two attempts: doubled each time, up to the last."""
 
 _LASTING = 5.0
@@ -39,13 +39,13 @@ class Doors:
     def fileno(self) -> int:
         return self._ready.fileno()
 
-    def bring(self, shown: tuple[str, ...]) -> None:
+    def bring(self, shown: Mapping[str, int]) -> None:
         """Begin to look for a door, for a mount that has shown these snapshots."""
         if time.monotonic() - self._brought_at >= _LASTING:
             self._pause = 0.0
         threading.Thread(target=self._look, args=[shown], daemon=True, name="bring a door").start()
 
-    def _look(self, shown: tuple[str, ...]) -> None:
+    def _look(self, shown: Mapping[str, int]) -> None:
         while not self._stop.wait(self._pause):
             self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LAST_PAUSE)
             try:

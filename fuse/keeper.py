@@ -71,9 +71,8 @@ def keep(spec: MountSpec, connect: Connect, on_ready: Callable[[], None]) -> int
 
     Args:
         connect: gives a connected SOCK_SEQPACKET socket to the agent's door for this mount, or
-            raises a MeshcacheError or OSError. It is told the ids of the snapshots that the mount
-            has shown. Called again, from a thread and with growing pauses, whenever the agent has
-            gone.
+            raises a MeshcacheError or OSError. It is told which snapshots the mount has shown.
+            Called again, from a thread and with growing pauses, whenever the agent has gone.
         on_ready: called once, when the mount answers.
 
     Returns:
@@ -106,7 +105,7 @@ def keep(spec: MountSpec, connect: Connect, on_ready: Callable[[], None]) -> int
         if spec.device is None:
             binds.clear(spec.binds.values(), volume=spec.volume)
             place = check_mountpoint(spec.mountpoint, volume=spec.volume)
-        door = connect(())
+        door = connect({})
         arriving = stack.enter_context(signals.readable(STOP_SIGNALS))
         keeper = _Keeper(spec, place, connect, arriving)
         try:
@@ -209,7 +208,7 @@ class _Keeper:
         self._crew.use_door(self._doors.get())
 
     def _on_door_lost(self) -> None:
-        self._doors.bring(self._crew.shown.ids)
+        self._doors.bring(self._crew.shown.sizes)
 
     def _on_device_end(self) -> None:
         if self._is_ours():

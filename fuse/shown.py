@@ -28,9 +28,9 @@ class Shown:
         return iter(list(self._kept.values()))
 
     @property
-    def ids(self) -> tuple[str, ...]:
-        """In hex, oldest first."""
-        return tuple(id.hex() for id in self._kept)
+    def sizes(self) -> dict[str, int]:
+        """Id in hex -> bytes, oldest first."""
+        return {id.hex(): show.size for id, (show, _) in self._kept.items()}
 
     def add(self, show: Show, file: int) -> None:
         """Take over a snapshot's file; one that is shown again is the newest again."""

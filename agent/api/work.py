@@ -1,6 +1,7 @@
 """What an agent does for its own node's users: mounts, tokens."""
 
 import time
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -21,6 +22,10 @@ class NewMount(msgspec.Struct, forbid_unknown_fields=True):
     dataset: str
     mountpoint: str
     pid: int
+    keeper: str = ""
+    """What its keeper calls itself, the same for each door that it comes for; random."""
+    shown: dict[str, Annotated[int, msgspec.Meta(gt=0)]] = {}
+    """Snapshots that the mount has shown: id -> bytes, oldest first."""
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -32,7 +37,9 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
 @routes.post(MOUNTS)
 async def add_mount(request: web.Request) -> web.Response:
     new = await body(request, NewMount)
-    mount = await request.app[NODE].mounts.add(new.dataset, new.mountpoint, new.pid)
+    mount = await request.app[NODE].mounts.add(
+        new.dataset, new.mountpoint, new.pid, keeper=new.keeper, shown=new.shown
+    )
     return json(mount, status=201)
 
 

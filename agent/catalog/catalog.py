@@ -206,6 +206,14 @@ class Catalog:
                 f"version {wanted} of dataset {base!r} is not held by any member any more"
             ) from error
 
+    async def open_shown(self, name: str, id: str, size: int) -> OpenSnapshot:
+        """A snapshot that a mount of the dataset has shown before, whether or not it is remembered.
+
+        Raises:
+            OriginUnreachable: no member that could be reached holds it any more.
+        """
+        return await self._snapshots.open(base_name(name), id, size)
+
     async def warm(self, name: str) -> None:
         """Have a new head's snapshot here before anybody asks for it."""
         try:

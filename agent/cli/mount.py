@@ -7,10 +7,12 @@ With --daemon another process is started for that, and this one waits until the 
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -204,10 +206,11 @@ class _Registration:
         self._name = name
         self._place = place
         self._id: str | None = None
+        self._keeper = secrets.token_hex(8)
 
-    def connect(self, shown: tuple[str, ...]) -> socket.socket:
+    def connect(self, shown: Mapping[str, int]) -> socket.socket:
         """Register, and connect to the door that the agent names."""
-        answer = self._register()
+        answer = self._register(shown)
         self._id = answer["id"]
         door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -221,12 +224,18 @@ class _Registration:
             ) from error
         return door
 
-    def _register(self) -> dict[str, Any]:
+    def _register(self, shown: Mapping[str, int]) -> dict[str, Any]:
         while True:
             try:
                 return ask(
                     self._target,
-                    lambda client: client.add_mount(self._name, str(self._place), os.getpid()),
+                    lambda client: client.add_mount(
+                        self._name,
+                        str(self._place),
+                        os.getpid(),
+                        keeper=self._keeper,
+                        shown=shown,
+                    ),
                 )
             except DatasetNotFound:
                 if time.monotonic() >= self._until:

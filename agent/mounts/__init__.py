@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -64,13 +64,23 @@ class MountRecord(msgspec.Struct):
 class _Source:
     """What one mount may have (`meshcache.fuse.door.DoorSource`): one dataset, read-only."""
 
-    def __init__(self, dataset: Dataset, mounts: "Mounts", pinned: OpenSnapshot | None) -> None:
-        """`pinned` is the one snapshot that it shows, whatever the head is."""
+    def __init__(
+        self,
+        dataset: Dataset,
+        mounts: "Mounts",
+        pinned: OpenSnapshot | None,
+        keeper: str,
+        earlier: Mapping[str, int],
+    ) -> None:
+        """`pinned` is the one snapshot that it shows, whatever the head is; `earlier` are those
+        that it showed while another agent was here, by id, with their bytes."""
         self._record = dataset
         self._mounts = mounts
         self._pinned = pinned
+        self.keeper = keeper
         self.shown: dict[str, OpenSnapshot] = {}
         """The snapshots that the mount has shown; they stay open while it lives."""
+        self.earlier = dict(list(earlier.items())[-MAX_SHOWN:])
         self.moved = asyncio.Event()
         self._told = ""
         """The snapshot that the worker knows to be the head."""
@@ -98,7 +108,7 @@ class _Source:
                 return "tell"
         return ""
 
-    async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
+    async def snapshots(self) -> AsyncIterator[tuple[str, int, Path | int]]:
         opens = self._told = ""
         while True:
             self.moved.clear()
@@ -112,7 +122,7 @@ class _Source:
                 if id != self._told or self.opens != opens:
                     opens = self.opens
                     self._show(opened)
-                    yield id, opened.held.fileno()
+                    yield id, opened.snapshot.data.nbytes, opened.held.fileno()
                     # Asked for the next: the worker was told of this one.
                     self._told = id
                     self._telling.set()
@@ -123,9 +133,7 @@ class _Source:
         if not snapshot:
             freshness.touch(self.dataset)
             return
-        opened = self.shown.get(snapshot)
-        if opened is None:
-            return  # of before the agent was restarted: nothing is known of it
+        opened = await self._open(snapshot)
         try:
             await freshness.check(self.dataset, opened.snapshot.file(row))
         except ObjectChanged:
@@ -134,6 +142,23 @@ class _Source:
                     head = await freshness.relist(self.dataset)
                     await self._until_told(head.snapshot)
             raise
+
+    async def _open(self, snapshot: str) -> OpenSnapshot:
+        """A snapshot that the mount has shown, be it before the agent was restarted.
+
+        Raises:
+            ObjectChanged: it has not shown this one.
+            OriginUnreachable: no member holds it any more.
+        """
+        opened = self.shown.get(snapshot)
+        if opened is not None:
+            return opened
+        size = self.earlier.get(snapshot)
+        if size is None:
+            raise ObjectChanged(f"snapshot {snapshot[:12]} is not open any more")
+        opened = await self._mounts.catalog.open_shown(self.dataset, snapshot, size)
+        self.shown = {snapshot: opened} | self.shown  # the oldest: it goes first
+        return opened
 
     async def _until_told(self, snapshot: str) -> None:
         async with asyncio.timeout(TELL_WITHIN):
@@ -148,10 +173,7 @@ class _Source:
             del self.shown[next(iter(self.shown))]
 
     async def block(self, snapshot: str, row: int, index: int) -> Held:
-        opened = self.shown.get(snapshot)
-        if opened is None:
-            # A worker may ask for what was shown before the agent was restarted.
-            raise ObjectChanged(f"snapshot {snapshot[:12]} is not open any more")
+        opened = await self._open(snapshot)
         block = opened.snapshot.file(row).block(self.block_size, index)
         wanted = Wanted(self.dataset, block)
         self._mounts.prefetcher.touch(wanted)
@@ -192,11 +214,14 @@ class Mounts:
 
     def snapshots(self) -> set[str]:
         """The ids of all snapshots that mounts have shown."""
-        return {id for source in self._sources.values() for id in source.shown}
+        return {id for source in self._sources.values() for id in {*source.shown, *source.earlier}}
 
-    async def add(self, dataset: str, mountpoint: str, pid: int) -> MountRecord:
-        """Register a mount and open its door. A mount at the same mountpoint is replaced: its
-        keeper has come back for a new door.
+    async def add(
+        self, dataset: str, mountpoint: str, pid: int, *, keeper: str, shown: Mapping[str, int]
+    ) -> MountRecord:
+        """Register a mount and open its door. Its keeper's name replaces what was registered by it
+        before: it has come back for a new door. (A mountpoint is no name: given descriptors all
+        look alike.) The mount has shown the snapshots `shown`, id -> bytes.
 
         A mount of ``dataset@version`` shows that version as long as it lives.
 
@@ -206,13 +231,14 @@ class Mounts:
             EnvironmentUnfit: the socket cannot be made.
         """
         record, opened = await self.catalog.open(dataset)
-        for old in [old for old in self.all() if old.mountpoint == mountpoint]:
-            self._forget(old.id)
+        keeper = keeper or mountpoint
+        for old in [id for id, source in self._sources.items() if source.keeper == keeper]:
+            self._forget(old)
         id = secrets.token_hex(8)
         door = self._folder / f"{id}.sock"
         listening = self._listen(door)
         pinned = opened if base_name(dataset) != dataset else None
-        source = _Source(record, self, pinned)
+        source = _Source(record, self, pinned, keeper, shown)
         source.shown[opened.snapshot.id] = opened
         name = f"{record.name}@{pinned.snapshot.id[:12]}" if pinned else record.name
         mount = MountRecord(id, name, mountpoint, pid, str(door))

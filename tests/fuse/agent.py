@@ -105,12 +105,13 @@ class FakeAgent:
 
     # --- the source -------------------------------------------------------------------------
 
-    async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
+    async def snapshots(self) -> AsyncIterator[tuple[str, int, Path | int]]:
         while True:
             moved, head = self._moved, self._head
-            file = memory_file("snapshot", bytes(self._snapshots[head].data))
+            data = bytes(self._snapshots[head].data)
+            file = memory_file("snapshot", data)
             try:
-                yield head, file
+                yield head, len(data), file
             finally:
                 os.close(file)
             await moved.wait()

@@ -6,6 +6,7 @@ to standard error when it cannot.
 
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -18,7 +19,7 @@ def main() -> int:
     door_path, mountpoint = sys.argv[1], Path(sys.argv[2])
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
-    def connect(shown: tuple[str, ...]) -> socket.socket:
+    def connect(shown: Mapping[str, int]) -> socket.socket:
         door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             door.connect(door_path)

@@ -4,13 +4,13 @@ The test's process serves blocks, so it never touches a mount itself: whatever r
 process of its own, with a limit of time.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import IO
 
+from benchmarks import workers
 from meshcache.fuse.mountinfo import mount_at
 from meshcache.fuse.mountpoint import abort, detach
 from tests.support.wait import wait_until
@@ -41,17 +41,17 @@ class Keeping:
     @property
     def workers(self) -> list[int]:
         """The process ids of all workers, spares included."""
-        return [worker for template in self.templates for worker in _children(template)]
+        return workers.all_of(self.process.pid)
 
     @property
     def templates(self) -> list[int]:
         """The process id of the process that workers are forked from."""
-        return _children(self.process.pid)
+        return workers.children(self.process.pid)
 
     @property
     def worker(self) -> int:
         """The process id of the worker that answers the kernel: it has the device open."""
-        return wait_until(lambda: next(filter(_has_device, self.workers), 0), every=0.002)
+        return workers.serving(self.process.pid)
 
     @property
     def spare(self) -> int:
@@ -86,21 +86,6 @@ class Keeping:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._log.close()
-
-
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [int(child) for child in children.split()]
-    return []
-
-
-def _has_device(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        for file in Path(f"/proc/{pid}/fd").iterdir():
-            if str(file.readlink()) == "/dev/fuse":
-                return True
-    return False
 
 
 def outside(code: str, *arguments: object, limit: float = LIMIT, uid: int | None = None) -> str:

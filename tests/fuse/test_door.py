@@ -56,8 +56,8 @@ class Source:
         self.opened_rows: list[int] = []
         self.open_error: Exception | None = None
 
-    async def snapshots(self) -> AsyncIterator[tuple[str, Path | int]]:
-        yield ID, self.file
+    async def snapshots(self) -> AsyncIterator[tuple[str, int, Path | int]]:
+        yield ID, len(SNAPSHOT), self.file
 
     @property
     def opens(self) -> Literal["", "tell", "ask"]:

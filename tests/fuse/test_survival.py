@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.load import Load, write_files
 from meshcache.units import KIB, MIB
 from tests.fuse.conftest import Mount
 from tests.fuse.mounts import Keeping, errno_name, outside, start
-from tests.support.load import Load, write_files
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.fuse

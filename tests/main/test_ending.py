@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import workers
 from meshcache.units import MIB
 from tests.main.conftest import Origin
 from tests.support.agents import Agent, Mesh, environment
@@ -36,11 +37,6 @@ def waits_for_fuse(pid: int) -> bool:
     )
 
 
-def children_of(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
 def test_a_file_system_that_hangs_below_an_origin_does_not_hold_the_end_up(
     mesh: Mesh, origin: Origin
 ) -> None:
@@ -48,15 +44,13 @@ def test_a_file_system_that_hangs_below_an_origin_does_not_hold_the_end_up(
     one, two = mesh.start("one", "two")
     origin.create(one)
     mountpoint = mesh.mount(one, "data")
-    workers = children_of(one.children[0].pid)
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
+    worker = workers.serving(one.children[0].pid)
+    os.kill(worker, signal.SIGSTOP)
     begin(two, "dataset", "create", "hung", f"file://{mountpoint}")
     wait_until(lambda: waits_for_fuse(two.pid), within=20)
     assert two.stop(within=5.0) == 0
     assert not two.socket.exists()
-    for worker in workers:
-        os.kill(worker, signal.SIGCONT)
+    os.kill(worker, signal.SIGCONT)
 
 
 def test_a_load_and_reads_under_way_do_not_hold_the_end_up(mesh: Mesh, origin: Origin) -> None:

@@ -1,6 +1,6 @@
 """Readers of all kinds on a mount, in processes of their own, that compare every byte.
 
-``python -I tests/support/load.py KIND MOUNT TRUTH SEED`` opens what it will read below MOUNT, says
+``python -I benchmarks/load.py KIND MOUNT TRUTH SEED`` opens what it will read below MOUNT, says
 ``ready``, and reads until its standard input closes, comparing with the same files below TRUTH.
 Then it writes a line of JSON: operations, errors, wrong bytes, and each operation that took longer
 than `SLOW`, by when it began.
@@ -15,7 +15,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -182,7 +182,7 @@ class Report(NamedTuple):
     slow: list[tuple[float, float]]
     """(when it began, seconds it took)."""
 
-    def pauses(self, moments: list[float]) -> list[float]:
+    def pauses(self, moments: Sequence[float]) -> list[float]:
         """For each of these moments the longest operation that was under way, in seconds; `SLOW`
         where none took that long."""
         return [

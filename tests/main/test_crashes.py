@@ -1,0 +1,93 @@
+"""A mount in a real mesh, while its agent and its workers are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from benchmarks import workers
+from benchmarks.load import Load, write_files
+from meshcache.units import KIB, MIB
+from tests.support.agents import Mesh, digest
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.fuse
+
+READ_ON = """
+import os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+for line in sys.stdin:
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    data = os.pread(file, int(line), 5 * 1024 * 1024)
+    print(len(data), set(data), flush=True)
+"""
+
+
+def test_readers_see_no_error_while_the_agent_is_killed_and_started_again(
+    mesh: Mesh, tmp_path: Path, rng: Random
+) -> None:
+    files = {f"large/{n}": rng.randbytes(6 * MIB + n) for n in range(8)}
+    files |= {f"small/{n}": rng.randbytes(rng.randrange(1, 64 * KIB)) for n in range(100)}
+    truth = write_files(tmp_path / "origin", files)
+    # A worker may map a quarter of the store, so it has to ask for blocks again and again.
+    holds, mounts = mesh.start("holds", "mounts", size="128MiB")
+    holds.run("dataset", "create", "data", f"file://{truth}")
+    place = mesh.mount(mounts, "data")
+    with Load(place, truth, rng.randrange(1 << 30)) as load:
+        for _ in range(2):
+            time.sleep(rng.uniform(0.2, 0.8))  # the load's time, not a wait for anything
+            mounts.kill()
+            mounts.start(join=holds.gossip)
+        report = load.end(within=60)
+    assert report.errors == []
+    assert report.wrong == 0
+    assert report.operations > 50
+    wait_until(lambda: mounts.json("status")["mounts"])
+
+
+def test_an_old_version_is_read_on_after_agent_and_worker_were_killed(
+    mesh: Mesh, tmp_path: Path
+) -> None:
+    truth = tmp_path / "origin"
+    truth.mkdir()
+    (truth / "file").write_bytes(b"1" * (6 * MIB))
+    (truth / "stays").write_bytes(b"stays")
+    (agent,) = mesh.start("one")
+    agent.run("dataset", "create", "data", f"file://{truth}")
+    agent.run("load", "data", "--wait")
+    place = mesh.mount(agent, "data")
+    keeper = agent.children[-1]
+    reader = subprocess.Popen(
+        [sys.executable, "-I", "-c", READ_ON, str(place / "file")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    agent.children.append(reader)  # type: ignore[arg-type]
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+
+    def read(count: int) -> str:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        reader.stdin.write(f"{count}\n")
+        reader.stdin.flush()
+        return reader.stdout.readline()
+
+    assert read(1000) == "1000 {49}\n"
+    (truth / "file").write_bytes(b"2" * (7 * MIB))
+    agent.run("dataset", "refresh", "data")
+    wait_until(lambda: digest(place / "file") == digest(truth / "file"))
+    agent.kill()
+    agent.start()
+    os.kill(workers.serving(keeper.pid), signal.SIGKILL)
+    assert read(2000) == "2000 {49}\n"
+    assert digest(place / "file") == digest(truth / "file")
+    assert digest(place / "stays") == digest(truth / "stays")
+    reader.stdin.close()
+    reader.stdout.close()
