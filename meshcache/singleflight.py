@@ -55,12 +55,12 @@ class SingleFlight(Generic[K, V]):
         """
         flight = self._flights.get(key)
         if flight is None or flight.task.done():
-            task = self._tasks.start(_run(work), name=f"singleflight {key}")
+            task = self._tasks.start(_run(work), name="singleflight")
             flight = self._flights[key] = _Flight(task)
             task.add_done_callback(partial(self._land, key, flight))
         flight.waiters += 1
         try:
-            await asyncio.wait((flight.task,))  # unlike awaiting it, this does not cancel it
+            await _ended(flight.task)
             if flight.task.cancelled():
                 # Nobody cancelled this waiter: it must get an error that it can see.
                 raise RuntimeError(f"the work for {key} was cancelled from within")
@@ -88,6 +88,22 @@ class SingleFlight(Generic[K, V]):
     def _land(self, key: K, flight: _Flight[V], _: object = None) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
+
+
+async def _ended(task: "asyncio.Task[V]") -> None:
+    """Wait for its end. Unlike awaiting it, being cancelled does not cancel it. (`asyncio.wait`
+    does this as well, in three times the time.)"""
+    waiter = asyncio.get_running_loop().create_future()
+
+    def wake(_: object) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        task.remove_done_callback(wake)
 
 
 async def _run(work: Callable[[], Awaitable[V]]) -> V:

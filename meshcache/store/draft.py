@@ -4,6 +4,7 @@ import asyncio
 import mmap
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from meshcache.block import CHECKSUM_SIZE, BlockId, checksums
 from meshcache.errors import ChecksumMismatch, StoreFull
@@ -13,8 +14,12 @@ from meshcache.units import KIB
 HASHED_AT_ONCE = 128 * KIB
 """Bytes up to which hashing takes less than handing it to a thread."""
 
-Publish = Callable[[mmap.mmap, bytes], Held]
-"""Makes the mapped bytes with these checksums a block; raises StoreFull if it cannot."""
+Memory = mmap.mmap | memoryview
+"""What a draft lies in: its file's mapping, or, if it is small, memory that is written to a file in
+one go. A small file's mapping would cost more than all else that is done for the block."""
+
+Publish = Callable[[Any, bytes], Held]
+"""Makes the memory's bytes with these checksums a block; raises StoreFull if it cannot."""
 
 
 class Draft:
@@ -24,7 +29,7 @@ class Draft:
         self,
         block_id: BlockId,
         length: int,
-        mapping: mmap.mmap,
+        memory: Memory,
         *,
         publish: Publish,
         remove: Callable[[], None],
@@ -33,8 +38,8 @@ class Draft:
         """For the store; others get one from `Store.reserve` or `memory_draft`."""
         self.id = block_id
         self.length = length
-        self._mapping: mmap.mmap | None = mapping
-        self._view: memoryview | None = memoryview(mapping)[:length]
+        self._memory: Memory | None = memory
+        self._view: memoryview | None = memoryview(memory)[:length]
         self._publish = publish
         self._remove = remove
         self._later = later
@@ -64,15 +69,23 @@ class Draft:
         self._committing = True
         try:
             found = await self._hashed()
-            if self._mapping is None:  # aborted, perhaps while the thread was hashing
+            if self._memory is None:  # aborted, perhaps while the thread was hashing
                 raise StoreFull(f"block {self.id} was given up before it was kept")
             if checksums is not None and checksums != found:
                 raise ChecksumMismatch(_mismatch(self.id, checksums, found))
-            held = self._publish(self._mapping, found)
+            return self.publish(found)
         except BaseException:
             self.abort()
             raise
-        self._mapping = self._view = None
+
+    def publish(self, checksums: bytes) -> Held:
+        """Make the bytes, which have these checksums, a block that is lent to the caller.
+
+        Raises:
+            StoreFull: it cannot be; the draft is still to be aborted.
+        """
+        held = self._publish(self._memory, checksums)
+        self._memory = self._view = None
         return held
 
     async def _hashed(self) -> bytes:
@@ -85,12 +98,12 @@ class Draft:
 
     def abort(self) -> None:
         """Throw the bytes away. Idempotent; does nothing after a commit."""
-        if self._mapping is not None:
-            self._mapping = self._view = None
+        if self._memory is not None:
+            self._memory = self._view = None
             self._remove()
 
     def __del__(self) -> None:
-        if getattr(self, "_mapping", None) is not None:
+        if getattr(self, "_memory", None) is not None:
             warnings.warn(f"the draft of block {self.id} was left open", ResourceWarning, 2)
             self._later(self.abort)
 

@@ -48,6 +48,17 @@ def memory_draft(block_id: BlockId, length: int) -> Draft:
     )
 
 
+def lend_copy(block_id: BlockId, data: memoryview, checksums: bytes) -> Held:
+    """A block of memory with those bytes.
+
+    Raises:
+        EnvironmentUnfit, StoreFull: no memory or descriptor is left.
+    """
+    draft = memory_draft(block_id, len(data))
+    draft.view[:] = data
+    return draft.publish(checksums)
+
+
 def _publish(block_id: BlockId, length: int, fd: int, mapping: mmap.mmap, checksums: bytes) -> Held:
     try:
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | _F_SEAL_FUTURE_WRITE)

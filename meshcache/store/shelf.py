@@ -8,14 +8,17 @@ import errno
 import mmap
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 from meshcache.errors import StoreFull
 from meshcache.store.folder import Folder
 from meshcache.store.ledger import Ledger, Record, charge_of_file
 from meshcache.store.trailer import data_length
 from meshcache.units import format_size
+
+T = TypeVar("T")
 
 TOUCH_EVERY = 60.0
 """Seconds. A block's modification time is when it was used, to this: the order of eviction after
@@ -58,7 +61,7 @@ class Shelf:
         for found in sorted(self.folder.scan(), key=lambda found: (found.mtime_ns, found.id)):
             if data_length(found.size) is None:  # cut short by a power cut
                 self.counters.corrupt += 1
-                self.folder.place(found.id).unlink()
+                os.unlink(self.folder.place(found.id))
                 continue
             record = Record(found.id, charge_of_file(found.size), found.mtime_ns / 1e9)
             self.ledger.admit(record)
@@ -86,7 +89,8 @@ class Shelf:
 
     def _evict(self, record: Record) -> None:
         try:
-            self.folder.place(record.id).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self.folder.place(record.id))
         except OSError as error:
             self.counters.failures += 1
             raise StoreFull(f"block {record.id} cannot be evicted: {error.strerror}") from error
@@ -94,18 +98,29 @@ class Shelf:
         self.counters.evictions += 1
         self.counters.evicted_bytes += record.charge
 
-    def allocate(self, record: Record, place: Path, size: int) -> mmap.mmap:
+    def allocate(self, record: Record, place: str, size: int) -> mmap.mmap:
         """A new file of `size` bytes at `place`, mapped; its record is admitted.
 
         Raises:
             StoreFull: the disk is full or refuses.
         """
+        mapping = self._on_disk(record, lambda: _new_mapping(place, size))
+        self.ledger.admit(record)
+        return mapping
+
+    def write(self, record: Record, place: str, data: memoryview) -> None:
+        """A new file at `place` with that content, whose record was admitted.
+
+        Raises:
+            StoreFull: the disk is full or refuses.
+        """
+        self._on_disk(record, lambda: _write_new(place, data))
+
+    def _on_disk(self, record: Record, make: Callable[[], T]) -> T:
         freed = 0
         while True:
             try:
-                mapping = _new_mapping(place, size)
-                self.ledger.admit(record)
-                return mapping
+                return make()
             except OSError as error:
                 # A disk that is smaller than the quota: the oldest block makes room for the new
                 # one, as if the quota were reached, but no more than one block's worth.
@@ -118,13 +133,13 @@ class Shelf:
                 freed += oldest.charge
                 self._evict(oldest)
 
-    def publish(self, record: Record, place: Path, fd: int) -> bool:
+    def publish(self, record: Record, place: str, fd: int) -> bool:
         """Give the whole file at `place`, open as `fd`, its block's name. False: the disk refused;
         the file is gone, and its bytes are there for who has the descriptor."""
         record.touched = self._now()
         try:
             os.utime(fd, ns=_times(record.touched))
-            place.rename(self.folder.place(record.id))
+            os.rename(place, self.folder.place(record.id))
         except OSError:
             self.counters.failures += 1
             self.drop_draft(record, place)
@@ -132,7 +147,7 @@ class Shelf:
         self.ledger.list(record)
         return True
 
-    def drop_draft(self, record: Record, place: Path) -> None:
+    def drop_draft(self, record: Record, place: str) -> None:
         """Remove a draft's file. Its record counts until the last use ends."""
         if not self._unlink(place):
             self.ledger.use(record)
@@ -145,9 +160,10 @@ class Shelf:
             self.ledger.use(record)
         self.ledger.unlist(record)
 
-    def _unlink(self, path: Path) -> bool:
+    def _unlink(self, path: str) -> bool:
         try:
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         except OSError:
             self.counters.failures += 1
             return False
@@ -169,13 +185,25 @@ def _times(seconds: float) -> tuple[int, int]:
     return int(seconds * 1e9), int(seconds * 1e9)
 
 
-def _new_mapping(place: Path, size: int) -> mmap.mmap:
+def _new_mapping(place: str, size: int) -> mmap.mmap:
     fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(fd, 0, size)
         return mmap.mmap(fd, size)
     except BaseException:
-        place.unlink()
+        os.unlink(place)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _write_new(place: str, data: memoryview) -> None:
+    fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(fd, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except BaseException:
+        os.unlink(place)
         raise
     finally:
         os.close(fd)

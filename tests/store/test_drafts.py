@@ -181,20 +181,38 @@ async def test_a_block_larger_than_the_quota_evicts_nothing(open_store: Opener) 
     assert store.evictions == 0
 
 
-async def test_a_block_that_cannot_take_its_name_is_still_read(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("refused", "length", "used"),
+    [
+        ("rename", SIZE, CHARGE),
+        ("rename", 1000, charge_of(1000)),
+        ("write", 1000, 0),
+        ("write some", 1000, 0),
+    ],
+)
+async def test_a_block_that_cannot_be_kept_is_still_read(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: str,
+    length: int,
+    used: int,
 ) -> None:
-    draft = fill(store.reserve(block_id(1), SIZE))
+    draft = fill(store.reserve(block_id(1), length))
 
-    def full(self: Path, target: Path) -> Path:
+    def full(*_: object) -> int:
+        if refused == "write some":
+            return 10
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "rename", full)
-    held = await draft.commit()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, refused.split()[0], full)
+        held = await draft.commit()
     assert is_right(held)
+    assert held.checksums == checksums(held.view)
     assert block_id(1) not in store
-    assert store.used == CHARGE
     assert files(tmp_path / "cache") == []
+    assert store.used == used, "a file is there until nobody reads it"
     held.release()
     assert store.used == 0
     assert store.failures == 1
@@ -205,11 +223,11 @@ async def test_a_file_that_cannot_be_removed_stays_counted(
 ) -> None:
     await keep(store, block_id(1))
 
-    def refuse(self: Path, missing_ok: bool = False) -> None:
+    def refuse(path: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refuse)
+        patch.setattr(os, "unlink", refuse)
         store.discard(block_id(1))
         draft = store.reserve(block_id(2), SIZE)
         draft.abort()

@@ -179,8 +179,8 @@ async def test_a_block_is_checked_once_for_all_who_ask_after_a_restart(
     reads: list[str] = []
     read = store_module._read
 
-    def counted(place: Path, *rest: object) -> tuple[int, int, bytes]:
-        reads.append(place.name)
+    def counted(place: str, *rest: object) -> tuple[int, int, bytes]:
+        reads.append(Path(place).name)
         return read(place, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store_module, "_read", counted)
