@@ -229,11 +229,12 @@ class Crew:
 
     # --- the end ----------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Leave nothing behind: no worker, no door, no snapshot."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Leave nothing behind: no worker, no door, no snapshot. `at_once` where there is no mount
+        yet: a process that still starts is not waited for."""
         self._close_door()
         for worker in (self._worker, self._spare):
             if worker is not None:
                 worker.close()
-        self._template.close()
+        self._template.close(at_once=at_once)
         self.shown.close()

@@ -105,11 +105,12 @@ def keep(spec: MountSpec, connect: Connect, on_ready: Callable[[], None]) -> int
         if spec.device is None:
             binds.clear(spec.binds.values(), volume=spec.volume)
             place = check_mountpoint(spec.mountpoint, volume=spec.volume)
-        door = connect({})
-        arriving = stack.enter_context(signals.readable(STOP_SIGNALS))
-        keeper = _Keeper(spec, place, connect, arriving)
+        # Its first worker starts while the agent has the snapshot come: each takes its time.
+        keeper = _Keeper(spec, place, connect)
         try:
-            return keeper.run(door, ready)
+            door = connect({})
+            with signals.readable(STOP_SIGNALS) as arriving:
+                return keeper.run(door, arriving, ready)
         finally:
             keeper.close()
 
@@ -123,21 +124,20 @@ class _Over(Exception):
 
 
 class _Keeper:
-    def __init__(
-        self, spec: MountSpec, place: Path, connect: Connect, arriving: socket.socket
-    ) -> None:
+    def __init__(self, spec: MountSpec, place: Path, connect: Connect) -> None:
         self._spec = spec
         self._place = place
-        self._signals = arriving
         self._poll = Poll()
-        self._poll.add(arriving, self._on_signal)
         self._doors = Doors(connect)
         self._poll.add(self._doors, self._on_door)
         self._crew = Crew(self._poll, self._on_door_lost)
         self._kernel: Kernel | None = None
         self._mounted: Mounted | None = None
 
-    def run(self, door: socket.socket, on_ready: Callable[[], None]) -> int:
+    def run(
+        self, door: socket.socket, arriving: socket.socket, on_ready: Callable[[], None]
+    ) -> int:
+        self._poll.add(arriving, lambda: self._on_signal(arriving))
         try:
             self._crew.use_door(door)
             self._await(lambda: len(self._crew.shown) > 0)
@@ -200,8 +200,8 @@ class _Keeper:
 
     # --- what happens -----------------------------------------------------------------------
 
-    def _on_signal(self) -> None:
-        log.info("stopping", signal=signal.Signals(self._signals.recv(1)[0]).name)
+    def _on_signal(self, arriving: socket.socket) -> None:
+        log.info("stopping", signal=signal.Signals(arriving.recv(1)[0]).name)
         raise _Over(0)
 
     def _on_door(self) -> None:
@@ -236,6 +236,6 @@ class _Keeper:
         self._doors.close()
         with contextlib.suppress(MeshcacheError, OSError):
             self._unmount()
-        self._crew.close()
+        self._crew.close(at_once=self._kernel is None)
         if self._kernel is not None:
             self._kernel.close()

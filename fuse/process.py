@@ -155,10 +155,12 @@ class Template:
                 self._on_ended(pid, code)
         return True
 
-    def close(self) -> int:
-        """Wait until it and its workers have ended, forcing it if need be; gives its exit code.
-        Their sockets are to be closed before."""
+    def close(self, *, at_once: bool = False) -> int:
+        """Wait until it and its workers have ended, forcing it if need be or `at_once`; gives its
+        exit code. Their sockets are to be closed before."""
         self.control.close()
+        if at_once:
+            self._process.kill()
         try:
             return self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
