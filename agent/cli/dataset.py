@@ -1,25 +1,23 @@
 """``meshcache dataset``: name data in remote storage, look at it, forget it."""
 
-import time
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from meshcache.agent.cli.cached import (
-    READS,
-    percentage,
-    reads_line,
-    saved_line,
-    size,
-    tell_answers,
+from meshcache.agent.cli.cached import size, tell_answers
+from meshcache.agent.cli.dataset_tables import (
+    COLUMNS,
+    LINES,
+    NOTHING,
+    SKIPPED,
+    VERSION_COLUMNS,
 )
-from meshcache.agent.cli.output import Column, Format, FormatOption, print_list, print_one
+from meshcache.agent.cli.output import Format, FormatOption, print_list, print_one
+from meshcache.agent.cli.pairs import once, parsed, secrets
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.errors import InvalidInput
-from meshcache.secrets import is_reference
-from meshcache.units import format_age, format_size, parse_duration, parse_size
+from meshcache.units import parse_duration, parse_size
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,74 +32,6 @@ ExactOption = Annotated[
     bool,
     typer.Option("--exact", help="Ask every member what it holds, and say how many answered."),
 ]
-
-
-def _cached_share(dataset: Mapping[str, Any]) -> str:
-    return percentage(dataset["cached_percentage"])
-
-
-def _age(dataset: Mapping[str, Any]) -> str:
-    return format_age(time.time() - dataset["created"])
-
-
-def _mounts(dataset: Mapping[str, Any]) -> list[str]:
-    return [
-        mount["url"] if mount["path"] == "/" else f"{mount['path']}={mount['url']}"
-        for mount in dataset["mounts"]
-    ]
-
-
-def _pairs(values: Mapping[str, str]) -> str:
-    return "\n".join(f"{key}={value}" for key, value in values.items()) or "-"
-
-
-COLUMNS = (
-    # Fluid's, in its order: `kubectl get dataset` looks the same.
-    Column("NAME", lambda dataset: dataset["name"]),
-    Column("UFS TOTAL SIZE", lambda dataset: size(dataset["ufs_total"])),
-    Column("CACHED", lambda dataset: size(dataset["cached"])),
-    Column("CACHE CAPACITY", lambda dataset: format_size(dataset["cache_capacity"])),
-    Column("CACHED PERCENTAGE", lambda dataset: percentage(dataset["cached_percentage"])),
-    Column("PHASE", lambda dataset: dataset["phase"]),
-    Column("AGE", _age),
-    Column("TOTAL FILES", lambda dataset: str(dataset["files"]), wide=True),
-    *READS,
-    Column("BLOCK SIZE", lambda dataset: format_size(dataset["block_size"]), wide=True),
-    Column("REPLICAS", lambda dataset: str(dataset["replicas"]), wide=True),
-    Column("MOUNTS", lambda dataset: ",".join(_mounts(dataset)), wide=True),
-    Column("SNAPSHOT", lambda dataset: dataset["snapshot"][:12] or "-", wide=True),
-)
-
-NOTHING = "no datasets: make one by `meshcache dataset create NAME URL`"
-
-SKIPPED = (
-    Column("KEY", lambda key: key["key"]),
-    Column("REASON", lambda key: key["reason"]),
-)
-
-LINES = (
-    Column("Name", lambda dataset: dataset["name"]),
-    Column("Phase", lambda dataset: dataset["phase"]),
-    Column("Mounts", lambda dataset: "\n".join(_mounts(dataset))),
-    Column("Options", lambda dataset: _pairs(dataset["options"])),
-    Column("Secret options", lambda dataset: _pairs(dataset["secret_options"])),
-    Column("Total size", lambda dataset: size(dataset["ufs_total"])),
-    Column("Files", lambda dataset: str(dataset["files"])),
-    Column("Skipped keys", lambda dataset: str(dataset["skipped"])),
-    Column("Cached", lambda dataset: f"{size(dataset['cached'])} ({_cached_share(dataset)})"),
-    Column("Cache capacity", lambda dataset: format_size(dataset["cache_capacity"])),
-    Column("Read", reads_line),
-    Column("Bytes saved", saved_line),
-    Column("Block size", lambda dataset: format_size(dataset["block_size"])),
-    Column("Replicas", lambda dataset: str(dataset["replicas"])),
-    Column("Snapshot", lambda dataset: dataset["snapshot"] or "-"),
-    Column("Listed", lambda dataset: _ago(dataset["listed"])),
-    Column("Age", _age),
-)
-
-
-def _ago(then: float) -> str:
-    return f"{format_age(time.time() - then)} ago" if then else "never"
 
 
 @app.command()
@@ -166,14 +96,14 @@ def create(
 ) -> None:
     """Make a dataset. Its origin is listed first: if that fails, nothing is made."""
     mounts = [{"url": url, "path": "/"}] if url else []
-    mounts += [{"url": at, "path": path} for path, at in _parsed("--mount", mount, "PATH=URL")]
+    mounts += [{"url": at, "path": path} for path, at in parsed("--mount", mount, "PATH=URL")]
     if not mounts:
         raise InvalidInput("a dataset needs an origin: give a URL, or --mount PATH=URL")
     record: dict[str, Any] = {
         "name": name,
         "mounts": mounts,
-        "options": _once("--option", _parsed("--option", option, "KEY=VALUE")),
-        "secret_options": _secrets(_parsed("--secret-option", secret_option, "KEY=file:PATH")),
+        "options": once("--option", parsed("--option", option, "KEY=VALUE")),
+        "secret_options": secrets(parsed("--secret-option", secret_option, "KEY=file:PATH")),
     }
     if block_size is not None:
         record["block_size"] = parse_size(block_size)
@@ -242,16 +172,6 @@ def refresh(
     _tell(ask(target, lambda client: client.refresh_dataset(name, seconds)), "refreshed", output)
 
 
-VERSION_COLUMNS = (
-    Column("VERSION", lambda version: version["id"][:12]),
-    Column("HEAD", lambda version: "*" if version["head"] else ""),
-    Column("LISTED", lambda version: _ago(version["listed"])),
-    Column("FILES", lambda version: str(version["files"])),
-    Column("SIZE", lambda version: format_size(version["bytes"])),
-    Column("LISTED BY", lambda version: version["lister"], wide=True),
-)
-
-
 @app.command()
 @asks_agent
 def versions(target: Target, name: NameArgument, output: FormatOption = Format.TABLE) -> None:
@@ -281,39 +201,3 @@ def _tell(dataset: Mapping[str, Any], done: str, output: Format) -> None:
         f"dataset {dataset['name']} {done}: {dataset['files']} files, "
         f"{size(dataset['ufs_total'])}{skipped}"
     )
-
-
-def _parsed(flag: str, given: Iterable[str] | None, form: str) -> list[tuple[str, str]]:
-    pairs = []
-    for text in given or ():
-        key, equals, value = text.partition("=")
-        if not key or not equals or not value:
-            raise InvalidInput(f"{flag} {text!r} cannot be read: write {form}")
-        pairs.append((key, value))
-    return pairs
-
-
-def _once(flag: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
-    options: dict[str, str] = {}
-    for key, value in pairs:
-        if key in options:
-            raise InvalidInput(f"{flag} {key} is given twice")
-        options[key] = value
-    return options
-
-
-def _secrets(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    for key, reference in pairs:
-        if not is_reference(reference):
-            # The value is not repeated: it may be the secret itself.
-            raise InvalidInput(
-                f"--secret-option {key} takes where the secret is, never the secret: write "
-                f"{key}=file:PATH, {key}=env:NAME or {key}=secret:NAME/KEY"
-            )
-    return _once("--secret-option", [(key, _absolute(ref)) for key, ref in pairs])
-
-
-def _absolute(reference: str) -> str:
-    """Agents have working directories of their own: a path counts from the caller's."""
-    kind, _, place = reference.partition(":")
-    return f"{kind}:{Path(place).absolute()}" if kind == "file" and place else reference
