@@ -5,7 +5,7 @@ KILLS ?= 100
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle soak bench-files bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle soak bench-transfer bench-files bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench [SIZE=1GiB] [ROUNDS=5] [CELLS=warm-1,...] [SUBJECTS=meshcache,...]"
 	@echo "                                          reads beside JuiceFS, rclone, weed mount, s3fs; as root"
 	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
+	@echo "make bench-transfer                       blocks from an agent beside nginx, to one receiver"
 	@echo "make bench-files                          many files: listing, mounting, names, memory"
 	@echo "make soak [KILLS=100]                     kill a mount's worker, and its agent, under readers"
 	@echo "make bench-idle                           CPU and memory of agents that nobody asks"
@@ -66,6 +67,10 @@ soak: .venv/ready
 
 bench-idle: .venv/ready
 	$(PYTHON) -m benchmarks.idle
+
+bench-transfer: .venv/ready
+	command -v nginx >/dev/null || apt-get install -y -qq --no-install-recommends nginx-light
+	$(PYTHON) -m benchmarks.transfer
 
 bench-files: .venv/ready
 	$(PYTHON) -m benchmarks.files

@@ -73,7 +73,6 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     stack.push_async_callback(tasks.close)
     keys = Keys(*mesh_keys, guest=guest.dataset if guest else "")
     client = PeerClient(keys)
-    await client.start()
     stack.push_async_callback(client.close)
 
     membership = Membership(config, mesh_keys, keys, key_file, store, address)

@@ -8,19 +8,16 @@ dead member's address can neither answer nor alter.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-import aiohttp
 import msgspec
 from blake3 import blake3
-from yarl import URL
 
 from meshcache.agent.address import HostPort
 from meshcache.agent.trust.auth import ANSWER_HEADER, CHECKSUMS_HEADER, Keys
-from meshcache.block import CHECKSUM_SIZE, Block, BlockId, FileVersion, piece_count
+from meshcache.block import CHECKSUM_SIZE, BlockId, FileVersion, piece_count
 from meshcache.errors import (
     BlockNotHeld,
     InvalidInput,
@@ -30,11 +27,16 @@ from meshcache.errors import (
     ProofInvalid,
     from_wire,
 )
+from meshcache.http import BadAnswer, Body, Buffers, Client, Head, Site, Whole
+from meshcache.origin.causes import cause_of
 from meshcache.reader import Wanted
 from meshcache.traffic import Purpose
 
 CONNECT_TIMEOUT = 1.0
 """Seconds. A living member on the same network answers in one, or is as good as dead."""
+
+CONNECTIONS = 64
+"""To one member."""
 
 SILENCE_TIMEOUT = 40.0
 """Seconds without a byte: longer than an owner waits for its origin, whose error comes first."""
@@ -91,30 +93,18 @@ def parse_block_target(block_id: str, query: dict[str, str]) -> Wanted:
 
 
 class PeerClient:
-    """One connection pool for all peers. Use from one event loop."""
+    """Connections to all peers. Use from one event loop."""
 
     def __init__(self, keys: Keys) -> None:
+        """Nothing is connected before the first request."""
         self._keys = keys
-        self._session: aiohttp.ClientSession | None = None
+        # A proxy has no business between members.
+        self._client = Client(connect=CONNECT_TIMEOUT, connections=CONNECTIONS, proxies=False)
         self._under_way: dict[str, set[asyncio.Timeout]] = {}
-        self._asked: set[str] | None = None
-
-    async def start(self) -> None:
-        """Open the pool."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_TIMEOUT, sock_read=SILENCE_TIMEOUT
-            ),
-            auto_decompress=False,
-            skip_auto_headers=["User-Agent", "Accept-Encoding"],
-            read_bufsize=1 << 20,
-        )
 
     async def close(self) -> None:
-        """Close the pool. Idempotent."""
-        if self._session is not None:
-            await self._session.close()
+        """End all connections. Idempotent."""
+        await self._client.close()
 
     def keep_only(self, living: Collection[str]) -> None:
         """Give up at once on what members that are not among these have been asked for."""
@@ -131,15 +121,26 @@ class PeerClient:
         only_if_held: bool,
         purpose: Purpose = "read",
     ) -> bytes:
-        """`meshcache.reader.Mesh.fetch`, from this peer."""
+        """`meshcache.reader.Mesh.fetch`, from this peer. Nothing is written to `into` before the
+        answer is proven to be a member's."""
         target = block_target(wanted)
         if only_if_held:
             target += "&only-if-held=1"
         elif purpose != "read":
             target += f"&for={purpose}"
-        async with self._request(peer, "GET", target) as (answer, nonce):
-            self._check(peer, answer, nonce, None)
-            return await self._receive(peer, answer, wanted.block, into)
+        checksums = bytearray(CHECKSUM_SIZE * piece_count(len(into)))
+        expected = len(into) + len(checksums)
+
+        def receive(head: Head, nonce: str) -> Body:
+            self._check(peer, head, nonce, None)
+            if head.length != expected or len(into) != wanted.block.length:
+                raise PeerFailed(f"{peer.name} gives {head.length} bytes, not {expected}")
+            return Buffers([into, memoryview(checksums)])
+
+        head = await self._request(peer, "GET", target, receive)
+        if blake3(checksums).hexdigest() != head.get(CHECKSUMS_HEADER.lower()):
+            raise PeerFailed(f"{peer.name} sent checksums that it does not vouch for")
+        return bytes(checksums)
 
     async def fill(self, peer: Address, wanted: Wanted) -> None:
         """Have the peer fill its store with a block.
@@ -148,9 +149,7 @@ class PeerClient:
             PeerError: the peer could not be reached, or failed.
             OriginError: what the origin said to the peer.
         """
-        target = block_target(wanted)
-        async with self._request(peer, "POST", target) as (answer, nonce):
-            self._check(peer, answer, nonce, await _whole(peer, answer))
+        await self._whole(peer, "POST", block_target(wanted), SILENCE_TIMEOUT)
 
     async def get(self, peer: Address, target: str) -> bytes:
         """A small answer, whole.
@@ -158,10 +157,7 @@ class PeerClient:
         Raises:
             PeerError: the peer could not be reached, or failed.
         """
-        async with self._request(peer, "GET", target) as (answer, nonce):
-            body = await _whole(peer, answer)
-            self._check(peer, answer, nonce, body)
-            return body
+        return await self._whole(peer, "GET", target, SILENCE_TIMEOUT)
 
     async def post(self, peer: Address, target: str, *, silence: float) -> bytes:
         """Have the peer do something that may take `silence` seconds; gives its small answer.
@@ -170,99 +166,84 @@ class PeerClient:
             PeerError: the peer could not be reached, or failed.
             OriginError: what an origin said to the peer.
         """
-        async with self._request(peer, "POST", target, silence) as (answer, nonce):
-            body = await _whole(peer, answer)
-            self._check(peer, answer, nonce, body)
+        return await self._whole(peer, "POST", target, silence)
+
+    async def _whole(self, peer: Address, method: str, target: str, silence: float) -> bytes:
+        # Within a limit: who sends it has proven nothing before its end.
+        body, asked = Whole(MAX_ANSWER), ""
+
+        def receive(head: Head, nonce: str) -> Body:
+            nonlocal asked
+            asked = nonce
             return body
 
-    @asynccontextmanager
+        head = await self._request(peer, method, target, receive, silence)
+        self._check(peer, head, asked, bytes(body.data))
+        return bytes(body.data)
+
     async def _request(
-        self, peer: Address, method: str, target: str, silence: float = SILENCE_TIMEOUT
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, str]]:
-        """Ask, and turn whatever goes wrong below into a `PeerError` or what the peer says."""
-        assert self._session is not None, "the client was not started"
+        self,
+        peer: Address,
+        method: str,
+        target: str,
+        receive: Callable[[Head, str], Body],
+        silence: float = SILENCE_TIMEOUT,
+    ) -> Head:
+        """Ask, and turn whatever goes wrong below into a `PeerError` or what the peer says.
+
+        `receive` gets the head of an answer that is no error, and the request's nonce.
+        """
+        site = _site(peer)
         nonce = os.urandom(16).hex()
         proof = self._keys.sign(method, target, "", b"", time.time(), nonce)
-        url = self._url(peer, target)
+        refused = Whole(MAX_ANSWER)
+
+        def body_of(head: Head) -> Body:
+            return refused if head.status >= 300 else receive(head, nonce)
+
         under_way = self._under_way.setdefault(peer.store_id, set())
         try:
             async with asyncio.timeout(None) as given_up:
                 under_way.add(given_up)
                 try:
-                    async with self._session.request(
-                        method,
-                        url,
-                        headers={"Authorization": proof},
-                        timeout=aiohttp.ClientTimeout(
-                            total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence
-                        ),
-                        allow_redirects=False,  # a stranger may answer, and lead us anywhere
-                    ) as answer:
-                        if answer.status >= 400:
-                            raise await self._error(peer, answer, nonce)
-                        yield answer, nonce
+                    head = await self._client.ask(
+                        site, method, target, {"Authorization": proof}, body_of, silence=silence
+                    )
                 finally:
                     under_way.discard(given_up)
         except TimeoutError as error:
             raise PeerUnreachable(f"{peer.name} at {peer.address} does not answer") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise PeerUnreachable(f"{peer.name} at {peer.address}: {error}") from error
+        except OSError as error:
+            raise PeerUnreachable(f"{peer.name} at {peer.address}: {cause_of(error)}") from error
+        except BadAnswer as error:
+            raise PeerFailed(f"{peer.name} at {peer.address}: {error}") from error
+        if head.status >= 300:
+            raise self._error(peer, head, nonce, bytes(refused.data))
+        return head
 
-    @staticmethod
-    def _url(peer: Address, target: str) -> URL:
-        try:
-            return URL(f"http://{HostPort.parse(peer.address)}{target}", encoded=True)
-        except InvalidInput as error:
-            raise PeerFailed(f"{peer.name} gives {peer.address!r} for its address") from error
-
-    async def _error(self, peer: Address, answer: aiohttp.ClientResponse, nonce: str) -> Exception:
-        body = await _whole(peer, answer)
-        self._check(peer, answer, nonce, body)
+    def _error(self, peer: Address, head: Head, nonce: str, body: bytes) -> Exception:
+        self._check(peer, head, nonce, body)
         try:
             said = msgspec.json.decode(body, type=WireError)
         except msgspec.MsgspecError:
-            return PeerFailed(f"{peer.name} answers {answer.status}")
+            return PeerFailed(f"{peer.name} answers {head.status}")
         error = from_wire(said.error, said.message)
         # Of what a peer says, only these concern the block; the rest concerns the peer.
         if isinstance(error, (OriginError, BlockNotHeld)):
             return error
         return PeerFailed(f"{peer.name}: {said.message or said.error}")
 
-    def _check(
-        self, peer: Address, answer: aiohttp.ClientResponse, nonce: str, body: bytes | None
-    ) -> None:
+    def _check(self, peer: Address, head: Head, nonce: str, body: bytes | None) -> None:
         try:
-            self._keys.check_answer(
-                answer.headers.get(ANSWER_HEADER), nonce, answer.status, answer.headers, body
-            )
+            proof = head.headers.get(ANSWER_HEADER.lower())
+            self._keys.check_answer(proof, nonce, head.status, head.headers, body)
         except ProofInvalid as error:
             raise PeerFailed(f"{peer.name} at {peer.address}: {error}") from error
 
-    async def _receive(
-        self, peer: Address, answer: aiohttp.ClientResponse, block: Block, into: memoryview
-    ) -> bytes:
-        expected = block.length + CHECKSUM_SIZE * piece_count(block.length)
-        if answer.content_length != expected or len(into) != block.length:
-            raise PeerFailed(f"{peer.name} gives {answer.content_length} bytes, not {expected}")
-        place = 0
-        checksums = bytearray()
-        async for chunk in answer.content.iter_any():
-            data = chunk[: block.length - place]
-            into[place : place + len(data)] = data
-            place += len(data)
-            checksums += chunk[len(data) :]
-        if place != block.length or len(checksums) != expected - block.length:
-            raise PeerUnreachable(f"{peer.name} broke off in the middle of a block")
-        if blake3(checksums).hexdigest() != answer.headers.get(CHECKSUMS_HEADER):
-            raise PeerFailed(f"{peer.name} sent checksums that it does not vouch for")
-        return bytes(checksums)
 
-
-async def _whole(peer: Address, answer: aiohttp.ClientResponse) -> bytes:
-    """A body that is read at once, within a limit: who sends it has proven nothing yet."""
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise PeerFailed(f"{peer.name} answers with more than {MAX_ANSWER} bytes: too many")
-    return bytes(body)
+def _site(peer: Address) -> Site:
+    try:
+        address = HostPort.parse(peer.address)
+    except InvalidInput as error:
+        raise PeerFailed(f"{peer.name} gives {peer.address!r} for its address") from error
+    return Site("http", address.host, address.port)

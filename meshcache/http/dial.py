@@ -67,13 +67,18 @@ class Dialler:
         try:  # of an address this asks nobody
             return [*socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, _NUMBERS_ALONE)]
         except socket.gaierror:
-            loop = asyncio.get_running_loop()
-            return await self._lookups.run(
-                (host, port), lambda: loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            )
+            return await self._lookups.run((host, port), lambda: _look_up(host, port))
 
 
 _NUMBERS_ALONE = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+
+async def _look_up(host: str, port: int) -> Addresses:
+    loop = asyncio.get_running_loop()
+    try:
+        return [*await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except UnicodeError as error:  # of a label with too many characters, or none
+        raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from error
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """What answers at a member's address may be anybody: it is believed nothing, and led nowhere by."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,11 @@ from aiohttp import web
 from meshcache.agent.mesh import peers
 from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.trust.auth import Keys
-from meshcache.errors import PeerError, PeerFailed
+from meshcache.block import FileVersion
+from meshcache.errors import PeerError, PeerFailed, PeerUnreachable
+from meshcache.reader import Wanted
+from tests.support.scripted import Asked, server_saying
+from tests.support.wait import eventually
 
 
 @dataclass
@@ -23,7 +28,6 @@ class Peer:
 @pytest.fixture
 async def client() -> AsyncIterator[PeerClient]:
     made = PeerClient(Keys(bytes(range(32))))
-    await made.start()
     yield made
     await made.close()
 
@@ -74,7 +78,7 @@ async def test_an_answer_without_an_end_is_given_up(
 ) -> None:
     monkeypatch.setattr(peers, "MAX_ANSWER", 4 << 20)
     async with serving(Stranger()) as peer:
-        with pytest.raises(PeerFailed, match="too many"):
+        with pytest.raises(PeerFailed, match="longer than"):
             await client.get(peer, path)
 
 
@@ -84,3 +88,31 @@ async def test_a_member_whose_address_is_none_costs_its_askers_nothing_but_itsel
 ) -> None:
     with pytest.raises(PeerError):
         await client.get(Peer(address), "/v1/status")
+
+
+async def test_a_block_from_a_stranger_is_not_even_received(client: PeerClient) -> None:
+    file = FileVersion("http://h", "/k", '"t"', 1000)
+    into = bytearray(1000)
+    async with serving(Stranger()) as peer:
+        with pytest.raises(PeerFailed, match="no proof"):
+            await client.fetch(
+                peer, Wanted("d", file.block(1 << 20, 0)), memoryview(into), only_if_held=False
+            )
+    assert not any(into)
+
+
+async def test_who_is_not_there_any_more_is_not_waited_for(client: PeerClient) -> None:
+    async def never(asked: Asked) -> None:
+        pass
+
+    async with server_saying(never) as server:
+        peer = Peer(server.site.address)
+        async with asyncio.TaskGroup() as group:
+
+            async def ask() -> None:
+                with pytest.raises(PeerUnreachable):
+                    await client.get(peer, "/v1/status")
+
+            group.create_task(ask())
+            await eventually(lambda: server.asked)
+            client.keep_only({"another"})
