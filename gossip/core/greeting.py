@@ -72,7 +72,7 @@ class Greeting:
     def _meet(self, link: Link, hello: wire.Hello) -> None:
         record, members = hello.record, self.members
         if link.peer is not None:  # we know each other: it has something new to say of itself
-            members.introduced(record, link)
+            members.roster.introduced(record, link)
             return
         known = members.table.rows.get(record.uid)
         if not hello.reply and known is None and self.joining.crowded():
@@ -83,24 +83,22 @@ class Greeting:
         if not hello.reply:
             self.hello(link, reply=True)
         fresh = not members.table.alive(record.uid)
-        members.first_contact()
-        members.introduced(record, link)
+        members.roster.first_contact()
+        members.roster.introduced(record, link)
         if expected is not None and expected != record.uid and link.dialled:
-            members.replaced(expected, link.address)
-        members.watch.heard(record.uid)
-        members.inquiries.linked(record.uid)
-        members.probes.ask(link)  # its round trip is shown to the user
+            members.detection.replaced(expected, link.address)
+        members.detection.linked(link, record.uid)
         if fresh and link.dialled:
             self.sync.begin(link)
         elif link.dialled:
             self.context.timers.set(("sync-with", link.number), self.context.now + SETTLED)
-        if members.is_leaf:
+        if members.roster.is_leaf:
             self.context.timers.set_earlier(("guest",), self.context.now + TABLE_HERE)
 
     def _serve(self, link: Link, hello: wire.Hello) -> None:
         """A leaf wants to be served; a leaf itself serves nobody."""
         record = hello.record
-        if self.members.is_leaf or record.uid in self.members.table.rows:
+        if self.members.roster.is_leaf or record.uid in self.members.table.rows:
             self.links.close(link, codes.UNNEEDED)
         elif self.host.full(record.uid):
             self.links.send(link, wire.Redirect(self.joining.others(8)))

@@ -13,27 +13,23 @@ import msgspec
 from meshcache.gossip import wire
 from meshcache.gossip.core.context import Context, Dice
 from meshcache.gossip.core.dispatch import MESSAGES, TIMERS
-from meshcache.gossip.core.events import (
-    Event,
-    MapChanged,
-    Output,
-    Standing,
-    Why,
-)
+from meshcache.gossip.core.endings import Endings
+from meshcache.gossip.core.events import Event, Output, Standing, Why
 from meshcache.gossip.core.greeting import Greeting
-from meshcache.gossip.core.guests import admissible
 from meshcache.gossip.core.happenings import Happenings
+from meshcache.gossip.core.inbox import Inbox
 from meshcache.gossip.core.joining import Joining
 from meshcache.gossip.core.leaves import Guest, Host
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.membership import Membership
+from meshcache.gossip.core.replica import Replica
 from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.statemap import Any as AnyVersion
 from meshcache.gossip.core.statemap import StateMap, Version
 from meshcache.gossip.core.sync import Sync
 from meshcache.gossip.core.table import LEAF
-from meshcache.gossip.errors import FrameInvalid, OtherVersion, TagsTooLarge
+from meshcache.gossip.errors import TagsTooLarge
 
 
 class Node:
@@ -70,19 +66,21 @@ class Node:
             self.context,
             self._address_of,
             lambda link: self.greeting.hello(link, reply=False),
-            lambda uid, address: self.members.replaced(uid, address),
+            lambda uid, address: self.members.detection.replaced(uid, address),
         )
         self.spread = Spread(self.context, self.links, self._on_rumour, self._keeps)
         self.members = Membership(self.context, record, self.links, self.spread)
         self.map = StateMap(record.uid, settings)
+        self.replica = Replica(self.context, self.map, self.spread)
         self.sync = Sync(
             self.context,
             self.links,
             self.members.table,
             self.map,
             self.spread,
-            self.members.take_row,
-            self._take_entry,
+            self.members.roster.take_row,
+            self.replica.take,
+            lambda: self.members.rings.any(rng),
         )
         self.happenings = Happenings(self.context, self.links, self.spread)
         self.host = Host(self.context, self.links)
@@ -90,10 +88,22 @@ class Node:
         self.is_leaf = record.role == LEAF
         self.spread.relay = not self.is_leaf
         self.joining = Joining(
-            self.context, self.links, self.members.table, self.members.lost, seeds
+            self.context, self.links, self.members.table, self.members.roster.lost, seeds
         )
         self.greeting = Greeting(
             self.context, self.links, self.members, self.joining, self.host, self.sync
+        )
+        self.endings = Endings(
+            self.context,
+            self.links,
+            self.spread,
+            self.members.detection,
+            self.host,
+            self.guest,
+            self.is_leaf,
+        )
+        self._inbox = Inbox(
+            self.context, self.links, self.greeting, self.joining, self.spread, self._deliver
         )
         self._stalled_at = -1.0
         timers = self.context.timers
@@ -143,61 +153,19 @@ class Node:
         if late > context.settings.stall and due != self._stalled_at:
             self._stalled_at = due  # once, however many inputs come before the tick
             context.counts["stalls"] += 1
-            self.members.stalled(late)
+            self.members.detection.stalled(late)
 
     def receive(self, number: int, frame: bytes, now: float) -> None:
         """A frame came over the link of this number; nothing in it can raise."""
         self._wake(now)
-        counts = self.context.counts
-        counts["frames_received"] += 1
-        counts["bytes_received"] += len(frame)
-        link = self.links.by_number.get(number)
-        if link is not None and not link.frames.take(self.context.now, 1 + len(frame) / 16384):
-            counts["flooded"] += 1
-            return
-        try:
-            message = wire.decode(frame, mesh=self.context.mesh, me=self.uid)
-        except OtherVersion:
-            self.greeting.other_version(link)
-            return
-        except FrameInvalid:
-            counts["malformed"] += 1
-            return
-        if message is None:
-            counts["unknown_kind"] += 1
-            return
-        if number in self.links.guests and (message := admissible(message)) is None:
-            counts["guest_refused"] += 1
-            return
-        handle = MESSAGES.get(type(message))
-        if handle is None:
-            self._introduce(number, link, message)
-        elif link is None or link.peer is None:
-            counts["not_introduced"] += 1
-        else:
-            self.members.watch.heard(link.peer)
-            self.host.heard(link.peer)
-            self.guest.heard(link.peer)
-            if link.peer in self.members.answers.waiting:
-                self.members.answers.heard(link.peer)
-            handle(self, link, message)
+        self._inbox.receive(number, frame)
 
-    def _introduce(self, number: int, link: Link | None, message: wire.Message) -> None:
-        """The beginning and the end of a link."""
-        if isinstance(message, wire.Hello):
-            if link is None and len(self.links.by_number) >= self.context.settings.links:
-                self.context.counts["links_refused"] += 1
-            else:
-                self.greeting.on_hello(link or self.links.accepted(number), message)
-        elif isinstance(message, wire.Goaway) and link is not None:
-            self.greeting.on_goaway(link, message)
-            self.spread.link_lost(number)
-        elif isinstance(message, wire.Redirect):
-            if link is not None and link.dialled and link.peer is None:
-                self.links.give_up(link)
-                self.joining.redirected(message.addresses)
-        else:
-            self.context.counts["not_introduced"] += 1
+    def _deliver(self, link: Link, message: wire.Message) -> None:
+        assert link.peer is not None
+        self.members.detection.heard(link.peer)
+        self.host.heard(link.peer)
+        self.guest.heard(link.peer)
+        MESSAGES[type(message)](self, link, message)
 
     def restrict(self, number: int, name: str) -> None:
         """Over this link comes a guest of this name: a leaf that reads what the name is shown
@@ -207,27 +175,7 @@ class Node:
     def link_closed(self, number: int, why: Why, now: float) -> None:
         """A link ended, or one that was to be opened did not."""
         self._wake(now)
-        self.links.guests.discard(number)
-        link = self.links.lost(number)
-        if link is None:
-            return
-        self.spread.link_lost(number)
-        if self.is_leaf:
-            self.guest.lost(link)
-        elif link.peer is not None:
-            self.host.lost(link.peer)
-        who = link.peer or link.expects
-        if link.peer is not None and link.peer not in self.links.by_peer:
-            self.members.link_lost(link.peer)
-        elif link.peer is None and who is not None:
-            self.links.failed(who, why)
-            if self.is_leaf:
-                self.guest.unreachable(who)
-            early = now < link.opened + self.context.settings.dial_timeout / 3
-            if why is Why.CLOSED or (why is Why.UNREACHABLE and early):
-                self.members.hung_up(who)
-            else:
-                self.members.dial_failed(who, why)
+        self.endings.closed(number, why)
 
     def link_busy(self, number: int, is_busy: bool, now: float) -> None:
         """The transport cannot take more for this link, or it can again."""
@@ -246,7 +194,7 @@ class Node:
         link = self.links.of(uid)
         members = self.members
         observers = members.rings.observers(uid) if members.table.alive(uid) else ()
-        accusers = members.verdicts.accusers(uid)
+        accusers = members.detection.verdicts.accusers(uid)
         return Standing(
             observers=tuple(one.hex() for one in observers),
             accusers=tuple(one.hex() for one in accusers),
@@ -263,7 +211,7 @@ class Node:
         limit = self.context.settings.tags_bytes
         if wire.tags_size(tags) > limit or len(tags) > 32:
             raise TagsTooLarge(f"tags of {wire.tags_size(tags)} B are over {limit} B or 32 tags")
-        self.members.change_mine(tags=dict(tags))
+        self.members.roster.change_mine(tags=dict(tags))
         if self.is_leaf:
             self.guest.reintroduce(lambda link: self.greeting.hello(link, reply=False))
 
@@ -278,23 +226,18 @@ class Node:
         """Write (or with None delete) an entry of the map, and tell the mesh. Raises as
         `StateMap.write`."""
         self._wake(now)
-        entry = self.map.write(space, key, value, expect, self.context.wall_ms)
-        self.context.emit(MapChanged(space, key))
-        self.spread.publish(wire.Written(entry))
-        return Version(entry.clock, entry.writer)
+        return self.replica.write(space, key, value, expect)
 
     def remember(self, entries: Iterable[wire.MapEntry], floor: int, now: float) -> None:
         """Take in the map that this member had before its restart; what is newer here stays."""
         self._wake(now)
-        for entry in entries:
-            self._take_entry(entry)
-        self.map.floor = max(self.map.floor, floor)  # last: it bars what is unknown and older
+        self.replica.remember(entries, floor)
 
     def inherit(self, former: "Node", now: float) -> None:
         """Know what this process's former node knew: the members and the map."""
         self.remember(former.map.all(), former.map.floor, now)
         for row in former.members.table.in_buckets(range(256)):
-            self.members.take_row(row)
+            self.members.roster.take_row(row)
         if self.is_leaf:
             self.context.timers.set_earlier(("guest",), now)
 
@@ -320,12 +263,12 @@ class Node:
     def leave(self, now: float) -> None:
         """Say that this member goes. `left_heard` tells how many have answered since."""
         self._wake(now)
-        self.members.myself.leave(self.members.probes.ask)
+        self.members.roster.myself.leave(self.members.detection.probes.ask)
 
     @property
     def left_heard(self) -> bool:
         """Whether all neighbours have acknowledged the leave (true if there are none)."""
-        return self.members.myself.left_heard
+        return self.members.roster.myself.left_heard
 
     # --- messages
 
@@ -335,7 +278,7 @@ class Node:
 
     def _keeps(self, uid: bytes) -> bool:
         kept = uid in self.links.wanted or uid in self.host.leases
-        return kept or self.members.newcomer
+        return kept or self.members.roster.newcomer
 
     def on_probe(self, link: Link, message: wire.Probe) -> None:
         """A neighbour wants to know whether I live."""
@@ -343,59 +286,23 @@ class Node:
 
     def on_probed(self, link: Link, message: wire.Probed) -> None:
         """The answer to a probe of mine."""
-        if self.members.probes.answered(link, message.number):
-            self.members.myself.answered(message.number)
+        if self.members.detection.probes.answered(link, message.number):
+            self.members.roster.myself.answered(message.number)
 
     def _on_rumour(self, rumour: wire.Rumour, link: Link) -> bool:
         if isinstance(rumour, wire.Written):
-            return self._take_entry(rumour.entry, flood=False)
+            return self.replica.take(rumour.entry, flood=False)
         if isinstance(rumour, wire.Happened):
             return self.happenings.hear(rumour, link)
         return self.members.on_rumour(rumour)
 
-    def _take_entry(self, entry: wire.MapEntry, *, flood: bool = True) -> bool:
-        news = self.map.merge(entry, self.context.wall_ms)
-        if news is None:
-            return False
-        self.context.emit(MapChanged(news.space, news.key))
-        if flood or news is not entry:
-            self.spread.publish(wire.Written(news))
-        return news is entry
-
     # --- timers
-
-    def dialled_out(self, number: int) -> None:
-        """A dial has taken too long."""
-        link = self.links.by_number.get(number)
-        if link is not None and link.peer is None:
-            self.links.give_up(link)
-            if link.expects is not None:
-                self.links.failed(link.expects, Why.UNREACHABLE)
-                if self.is_leaf:
-                    self.guest.unreachable(link.expects)
-                self.members.dial_failed(link.expects, Why.UNREACHABLE)
 
     def sync_round(self) -> None:
         """Compare with a neighbour, and measure how far it is."""
         link = self.sync.round()
         if link is not None:
-            self.members.probes.ask(link)
-
-    def sync_far(self) -> None:
-        """Compare with any member, when a link to it is open."""
-        context = self.context
-        context.timers.set(("sync-far",), context.now + context.jitter(context.settings.sync_far))
-        other = self.members.rings.any(context.rng)
-        if other != self.uid:
-            link = self.links.of(other) or self.links.urge(other)
-            if link is not None:
-                context.timers.set(("sync-with", link.number), context.now + 1.0)
-
-    def sync_with(self, number: int) -> None:
-        """Compare over this link, if it is (still) open."""
-        link = self.links.by_number.get(number)
-        if link is not None and link.peer is not None:
-            self.sync.begin(link)
+            self.members.detection.probes.ask(link)
 
     def reap(self) -> None:
         """Forget what is old."""

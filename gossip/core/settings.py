@@ -42,9 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Woken later than this, the member takes itself for the one that stood still."""
     quiet_after_stall: float = 1.0
     """No alert for this long after an own stall."""
-    reentry: float = 300.0
+    reentry: float = 330.0
     """A member that was failed through its own trouble comes back at once, but no oftener than
-    this: what it owns must not move to and fro."""
+    this from denial to denial (in five minutes once: a denial may be under way for half a minute):
+    what it owns must not move to and fro."""
     refutations: int = 1
     """Refutations in `refutation_window` that lift a suspicion though its observers stay deaf:
     a member that speaks but is not reachable must not stay for ever."""

@@ -2,7 +2,7 @@
 
 from meshcache.gossip import wire
 from meshcache.gossip.core.events import Member, State
-from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEFT, Row
+from meshcache.gossip.core.table import ALIVE, FAILED, FULL, LEFT, Row, Table
 
 _STATES = {ALIVE: State.ALIVE, FAILED: State.FAILED, LEFT: State.LEFT}
 
@@ -17,6 +17,19 @@ def member(row: Row) -> Member:
 def leaf(record: wire.Record) -> Member:
     """A leaf, which is in no table: it lives, or would not be shown."""
     return _member(record, State.ALIVE, record.incarnation, record.epoch)
+
+
+def everybody(table: Table, mine: wire.Record | None) -> list[Member]:
+    """All members of a table, and (if this is a leaf) its own, sorted by name; one that failed or
+    left is not shown once a newer process has its name."""
+    members = [
+        member(row)
+        for _, row in table.rows.items()
+        if row.status == ALIVE or not table.named(row.record.name)
+    ]
+    if mine is not None:
+        members.append(leaf(mine))
+    return sorted(members, key=lambda one: (one.name, one.epoch, one.uid))
 
 
 def _member(record: wire.Record, state: State, incarnation: int, since_ms: int) -> Member:

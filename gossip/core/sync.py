@@ -30,6 +30,8 @@ class Sync:
     spread: Spread
     take_row: Callable[[wire.Row], None]
     take_entry: Callable[[wire.MapEntry], object]
+    any_member: Callable[[], bytes]
+    """One of all members, each as likely."""
     _turn: list[bytes] = field(default_factory=list)
 
     def round(self) -> Link | None:
@@ -46,6 +48,22 @@ class Sync:
                 self.begin(link)
                 return link
         return None
+
+    def far(self) -> None:
+        """Compare with any member, when a link to it is open."""
+        context = self.context
+        context.timers.set(("sync-far",), context.now + context.jitter(context.settings.sync_far))
+        other = self.any_member()
+        if other != context.uid:
+            link = self.links.of(other) or self.links.urge(other)
+            if link is not None:
+                context.timers.set(("sync-with", link.number), context.now + 1.0)
+
+    def over(self, number: int) -> None:
+        """Compare over this link, if it is (still) open."""
+        link = self.links.by_number.get(number)
+        if link is not None and link.peer is not None:
+            self.begin(link)
 
     def begin(self, link: Link) -> None:
         """Compare with one peer."""

@@ -24,6 +24,7 @@ from meshcache.gossip.core.links import Links
 from meshcache.gossip.core.newcomers import REFUSED_AGAIN, Newcomers
 from meshcache.gossip.core.probes import Probes
 from meshcache.gossip.core.rings import Rings
+from meshcache.gossip.core.subjects import Subject, Subjects
 from meshcache.gossip.core.verdicts import HEARD, REFUSED, SILENT
 
 HANG_UPS = 3
@@ -31,23 +32,6 @@ HANG_UPS = 3
 that dies in the middle of a handshake looks like this once."""
 LOOK_AGAIN = 0.25
 """While others are asked about a subject, who has not got the question is tried this often."""
-
-
-@dataclass(slots=True)
-class Subject:
-    """One member that this one observes."""
-
-    heard: float
-    missing: bool = False
-    """Did not answer a probe in time, or could not be reached."""
-    refused: int = 0
-    hung_up: int = 0
-    alert: int = HEARD
-    """What this member has told the mesh."""
-    private: bool = False
-    """This member alone holds it silent, and has told nobody: it hears nobody else either."""
-    void: bool = False
-    """The subject has refuted since: a further miss is told again, with its new incarnation."""
 
 
 @dataclass
@@ -65,25 +49,26 @@ class Watch:
     """Whether the other observers of a subject that is missing miss it too; asks them."""
     on_missing: Callable[[bytes, bool], None]
     """Told of each subject that begins to be missing, or ends."""
-    subjects: dict[bytes, Subject] = field(default_factory=dict)
+    subjects: Subjects = field(init=False)
     observers: tuple[bytes, ...] = ()
     _quiet_until: float = 0.0
-    _last: float = 0.0
-    """When a frame of anybody came last."""
+
+    def __post_init__(self) -> None:
+        """Observe nobody yet."""
+        self.subjects = Subjects(self.context)
 
     def new_view(self, rings: Rings) -> None:
         """The rings changed: who observes whom is new."""
         context = self.context
         self.observers = rings.observers(context.uid)
         subjects = rings.subjects(context.uid)
-        for uid in sorted(self.subjects.keys() - subjects):
-            if self.subjects.pop(uid).missing:
+        for uid in sorted(set(self.subjects) - subjects):
+            if self.subjects.remove(uid).missing:
                 self.on_missing(uid, False)
             context.timers.cancel(("probe", uid))
-        for uid in sorted(subjects - self.subjects.keys()):  # sorted: a run is to be repeatable
+        for uid in sorted(subjects - set(self.subjects)):  # sorted: a run is to be repeatable
             linked = self.links.of(uid) is not None
-            grace = 0.0 if linked else context.settings.newcomer_grace
-            self.subjects[uid] = Subject(context.now + grace)
+            self.subjects.add(uid, grace=0.0 if linked else context.settings.newcomer_grace)
         context.timers.set_earlier(("watch",), context.now + context.settings.period)
 
     # --- beats
@@ -98,7 +83,7 @@ class Watch:
 
     def heard(self, uid: bytes) -> None:
         """A frame came from `uid`."""
-        self._last = self.context.now
+        self.subjects.last = self.context.now
         subject = self.subjects.get(uid)
         if subject is None:
             self.newcomers.forget(uid)
@@ -111,35 +96,16 @@ class Watch:
         if subject.alert != HEARD:
             self._tell(uid, subject, HEARD)
 
-    @property
-    def _cut_off(self) -> bool:
-        """Whether nobody is heard that should have beaten by now."""
-        settings = self.context.settings
-        return self._last + settings.period + settings.grace <= self.context.now
-
-    @property
-    def alone_at(self) -> float:
-        """Before this time this member fails nobody for being silent, since it hears nobody at all.
-        (Of one or two others all may well be dead at once.)"""
-        if not self._cut_off or len(self.subjects) < 3:
-            return self.context.now
-        return self._last + self.context.settings.alone
-
     def misses(self, uid: bytes) -> bool:
         """Whether this is a subject that I miss already."""
         subject = self.subjects.get(uid)
         return subject is not None and subject.missing
 
-    def _fresh(self, subject: Subject) -> bool:
-        settings = self.context.settings
-        return subject.heard + settings.period + settings.grace > self.context.now
-
     # --- looking
 
     def look(self) -> None:
         """Probe the subjects that are overdue; sets its own timer."""
-        now, settings = self.context.now, self.context.settings
-        late = settings.period + settings.grace
+        now, late = self.context.now, self.subjects.late
         again = now + late
         for uid, subject in self.subjects.items():
             due = subject.heard + late
@@ -180,7 +146,7 @@ class Watch:
     def unanswered(self, uid: bytes) -> None:
         """A probe's time is over."""
         subject = self.subjects.get(uid)
-        if subject is None or self._fresh(subject):
+        if subject is None or self.subjects.fresh(subject):
             return
         self._miss(uid, subject, SILENT)
         self.context.timers.set(
@@ -249,7 +215,7 @@ class Watch:
         if subject is None or not self.accused_by_other(uid):
             return
         settings = self.context.settings
-        hears = self._fresh(subject)
+        hears = self.subjects.fresh(subject)
         if hears and not subject.missing:
             self.alerts.say(uid, HEARD)
         again = settings.vouch_again if hears else settings.vouch
@@ -267,11 +233,11 @@ class Watch:
         if kind == SILENT and context.now < self._quiet_until:
             context.timers.set(("miss", uid), self._quiet_until)
         elif kind == REFUSED or (
-            not self._cut_off and (self.accused_by_other(uid) or self.others_agree(uid))
+            not self.subjects.cut_off and (self.accused_by_other(uid) or self.others_agree(uid))
         ):
             self._tell(uid, subject, kind)
         else:
-            if self._cut_off and not subject.private:
+            if self.subjects.cut_off and not subject.private:
                 subject.private = True
                 self.alerts.say(uid, SILENT, private=True)
             context.timers.set(("miss", uid), context.now + LOOK_AGAIN)
@@ -290,13 +256,6 @@ class Watch:
             self.alerts.say(uid, HEARD, private=True)
         self.context.timers.cancel(("miss", uid))
         self.on_missing(uid, False)
-
-    @property
-    def deaf(self) -> bool:
-        """Whether half of my subjects are missing at once: more likely it is I who do not hear."""
-        total = len(self.subjects)
-        missing = sum(one.missing for one in self.subjects.values())
-        return total >= 3 and missing >= 2 and 2 * missing >= total
 
     def _tell(self, uid: bytes, subject: Subject, kind: int) -> None:
         subject.alert, subject.void, subject.private = kind, False, False
@@ -328,7 +287,7 @@ class Watch:
         """This process stood still: nothing that was awaited meanwhile can be held against
         anybody."""
         context = self.context
-        self._last = context.now
+        self.subjects.last = context.now
         self.hush(context.now + context.settings.quiet_after_stall)
         for uid, subject in self.subjects.items():
             subject.heard = max(subject.heard, context.now)

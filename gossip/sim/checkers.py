@@ -65,7 +65,11 @@ class Checkers:
         """No member holds itself failed, nor left unless it leaves."""
         members: Membership = process.node.members
         row = members.table.rows.get(process.uid)
-        if row is not None and not members.leaving and (row.status != ALIVE or row.suspect):
+        if (
+            row is not None
+            and not members.roster.myself.leaving
+            and (row.status != ALIVE or row.suspect)
+        ):
             self._fail(process, "holds itself dead")
 
     def my_incarnation_only_grows_and_only_i_raise_it(self, process: Process) -> None:

@@ -186,7 +186,7 @@ def test_two_of_three_that_die_together_are_noticed_by_the_third() -> None:
 def test_one_observer_that_cannot_reach_its_subject_makes_no_suspect() -> None:
     network, processes = mesh(12)
     observer = processes[0]
-    subject_uid = next(iter(observer.node.members.watch.subjects))
+    subject_uid = next(iter(observer.node.members.detection.watch.subjects))
     subject = next(process for process in processes if process.uid == subject_uid)
     pair = {observer.address, subject.address}
     network.faults.cuts.append(lambda source, target: {source, target} == pair)
@@ -245,7 +245,7 @@ def test_the_dead_are_forgotten_after_a_day_and_do_not_come_back() -> None:
         assert victim.uid not in process.node.members.table.rows
     network.run(60)
     assert agreed([*rest, late])()
-    assert not any(process.node.members.hearsay._early for process in rest)
+    assert not any(process.node.members.roster.hearsay._early for process in rest)
 
 
 def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
@@ -302,11 +302,13 @@ def test_of_two_or_three_the_last_one_is_sure_of_it_after_the_hold(size: int) ->
 def test_a_death_is_not_believed_on_the_word_of_one_observer() -> None:
     network, processes = mesh(20)
     victim = processes[5]
-    observer = next(one for one in processes if victim.uid in one.node.members.watch.subjects)
+    observer = next(
+        one for one in processes if victim.uid in one.node.members.detection.watch.subjects
+    )
     members = observer.node.members
 
     def lie(now: float) -> None:
-        members.alerts.say(victim.uid, SILENT)
+        members.detection.alerts.say(victim.uid, SILENT)
         observer.node.spread.publish(wire.Dead(victim.uid, victim.node.members.me.incarnation, 1))
 
     network.act(observer, lie)

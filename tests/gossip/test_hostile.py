@@ -110,7 +110,7 @@ def test_alerts_of_members_that_are_no_observers_count_for_nothing_and_are_few(k
     words = [wire.Alert(target.uid, 0, one.uid, 5, kind) for one in strangers]
     words += [wire.Alert(target.uid, 0, bytes([n]) * 16, 5, kind) for n in range(200)]
     say(network, foe, near, rumours(*words))
-    case = near.node.members.verdicts.cases[target.uid]
+    case = near.node.members.detection.verdicts.cases[target.uid]
     assert len(case.alerts) <= STRANGERS + 5
     assert near.node.context.counts["alerts_refused"] > 100
     network.run(20)
@@ -297,9 +297,11 @@ def test_who_asks_about_everybody_makes_few_dials() -> None:
     asks += [wire.Reach(n, bytes([n]) * 16) for n in range(100)]
     say(network, foe, near, *asks)
     assert near.node.context.counts["dials"] - before <= 20
-    assert all(len(questions) <= 64 for questions in near.node.members.answers.waiting.values())
+    assert all(
+        len(questions) <= 64 for questions in near.node.members.detection.answers.waiting.values()
+    )
     network.run(5)
-    assert not near.node.members.answers.waiting
+    assert not near.node.members.detection.answers.waiting
     nobody_was_harmed(processes)
 
 

@@ -85,7 +85,7 @@ def test_where_a_fifth_of_the_segments_is_lost_doubts_stay_among_the_observers()
 def test_who_misses_all_its_subjects_but_one_accuses_none_that_others_hear() -> None:
     network, processes = mesh(20)
     observer = processes[0]
-    subjects = sorted(observer.node.members.watch.subjects)[1:]  # it still hears one
+    subjects = sorted(observer.node.members.detection.watch.subjects)[1:]  # it still hears one
     cut_off(network, observer, [one for one in processes if one.uid in subjects])
     network.run(40)
     assert observer.node.context.counts["observers_asked"] > 0
@@ -96,7 +96,9 @@ def test_who_misses_all_its_subjects_but_one_accuses_none_that_others_hear() -> 
 def test_where_no_other_observer_answers_arbiters_that_reach_the_member_keep_one_silent() -> None:
     network, processes = mesh(30)
     observer = processes[0]
-    subject = next(one for one in processes if one.uid in observer.node.members.watch.subjects)
+    subject = next(
+        one for one in processes if one.uid in observer.node.members.detection.watch.subjects
+    )
     circle = others(observers(processes, subject), observer)
     cut_off(network, observer, [subject, *circle])
     network.run(15)
@@ -109,7 +111,9 @@ def test_where_no_other_observer_answers_arbiters_that_reach_the_member_keep_one
 def test_who_is_dead_with_its_other_observers_is_accused_on_the_word_of_arbiters() -> None:
     network, processes = mesh(30)
     observer = processes[0]
-    subject = next(one for one in processes if one.uid in observer.node.members.watch.subjects)
+    subject = next(
+        one for one in processes if one.uid in observer.node.members.detection.watch.subjects
+    )
     dead = [subject, *others(observers(processes, subject), observer)]
     for process in dead:
         network.switch_off(process)
@@ -123,14 +127,17 @@ def test_who_is_asked_about_a_member_that_it_does_not_observe_looks_for_itself()
     far = next(
         one
         for one in others(processes, asked)
-        if one.uid not in members.watch.subjects and one.uid not in asked.node.links.by_peer
+        if one.uid not in members.detection.watch.subjects
+        and one.uid not in asked.node.links.by_peer
     )
     dead = next(
-        one for one in others(processes, asked, far) if one.uid not in members.watch.subjects
+        one
+        for one in others(processes, asked, far)
+        if one.uid not in members.detection.watch.subjects
     )
     asker = next(one for one in processes if one.uid in asked.node.links.by_peer)
     network.switch_off(dead)
-    inquiries = asker.node.members.inquiries
+    inquiries = asker.node.members.detection.inquiries
     for subject in far, dead:
         inquiry = inquiries._begin(subject.uid, {asked.uid: None})
         network.act(asker, lambda now, s=subject, i=inquiry: inquiries._send(s.uid, i, asked.uid))  # type: ignore[misc]
@@ -147,8 +154,10 @@ def test_who_is_asked_does_not_answer_from_memory_but_looks() -> None:
     network.run(0.3)
     began = network.now
     # As if a dial had failed: it misses the victim a second before the others would.
-    subject = first.node.members.watch.subjects[victim.uid]
-    network.act(first, lambda now: first.node.members.watch._miss(victim.uid, subject, SILENT))
+    subject = first.node.members.detection.watch.subjects[victim.uid]
+    network.act(
+        first, lambda now: first.node.members.detection.watch._miss(victim.uid, subject, SILENT)
+    )
     rest = others(processes, victim)
     assert network.run_until(all_see(rest, victim, State.SUSPECT), began + 0.7)
 
@@ -159,7 +168,7 @@ def test_lies_to_an_observer_that_asks_make_no_suspect() -> None:
     subject = next(
         one
         for one in processes
-        if one.uid in observer.node.members.watch.subjects and one is not foe
+        if one.uid in observer.node.members.detection.watch.subjects and one is not foe
     )
     cut_off(network, observer, [subject])
     for number in range(1, 200):

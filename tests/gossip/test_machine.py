@@ -16,12 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from meshcache.gossip import wire
 from meshcache.gossip.core.events import Close, Open, Resolve, Send, Why
 from meshcache.gossip.core.node import Node
+from meshcache.gossip.core.settings import Settings
 from meshcache.gossip.core.statemap import ANY, Version
 from meshcache.gossip.sim.checkers import Checkers
 from meshcache.gossip.sim.network import EPOCH_MS
 from meshcache.gossip.sim.process import Process
 
 NODES = 4
+SETTINGS = Settings(reentry=20.0)
+"""Who stands still again and again may come back soon enough to be seen."""
 QUIET = 90.0
 """Seconds of virtual time in which everything must be repaired; a tenth of it does in most runs."""
 
@@ -54,7 +57,15 @@ class Bag:
         wall_ms = EPOCH_MS + int(self.now * 1000)
         record = wire.Record(uid, name, f"{name}:1", wall_ms, 0, 0, {})
         rng = random.Random(len(self.processes))
-        node = Node(record, mesh="bag", rng=rng, now=self.now, wall_ms=wall_ms, seeds=True)
+        node = Node(
+            record,
+            mesh="bag",
+            rng=rng,
+            now=self.now,
+            wall_ms=wall_ms,
+            settings=SETTINGS,
+            seeds=True,
+        )
         process = Process(name, f"{name}:1", node, [f"n{index}:1" for index in range(NODES)])
         self.processes.append(process)
         self.after(process)

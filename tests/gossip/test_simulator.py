@@ -125,10 +125,12 @@ def _dead_to_myself(process: Process, other: Process) -> None:
 
 def _incarnation_back(process: Process, other: Process) -> None:
     members = process.node.members
-    members.change_mine({"a": "b"})
+    members.roster.change_mine({"a": "b"})
     process.node.take()
     checked(process)
-    members.myself.record = wire.Record(process.uid, process.name, process.address, 0, 0, 0, {})
+    members.roster.myself.record = wire.Record(
+        process.uid, process.name, process.address, 0, 0, 0, {}
+    )
 
 
 def _incarnation_of_another_raised(process: Process, other: Process) -> None:

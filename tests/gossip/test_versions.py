@@ -59,7 +59,7 @@ def test_what_a_member_lacks_the_feature_for_is_not_sent_to_it() -> None:
     assert network.run_until(agreed([*plain, *able]), 20)
     network.run(3)
     asker = able[0]
-    inquiries, rings = asker.node.members.inquiries, asker.node.members.rings
+    inquiries, rings = asker.node.members.detection.inquiries, asker.node.members.rings
     others = {process.uid for process in able[1:]}
     subject = next(one for one in plain if others & set(rings.observers(one.uid)))
     network.act(asker, lambda now: inquiries.agree(subject.uid))

@@ -133,7 +133,9 @@ def _heal(members: int, seed: int, *, apart: int, cut: float = 60.0) -> Heal:
 
     def agreed() -> bool:
         return all(len(one.node.members.table.living) == members for one in processes) and not any(
-            case.suspect for one in processes for case in one.node.members.verdicts.cases.values()
+            case.suspect
+            for one in processes
+            for case in one.node.members.detection.verdicts.cases.values()
         )
 
     network.run_until(agreed, healed + 300)
