@@ -61,8 +61,12 @@ def load(
         bool, typer.Option("--metadata-only", help="Only have the listing at every member.")
     ] = False,
     replicas: Annotated[
-        int, typer.Option(metavar="N", help="How many owners of each block fetch it.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many owners of each block fetch it; as the dataset says if not given.",
+        ),
+    ] = None,
     zone: Annotated[
         Patterns,
         typer.Option(metavar="ZONE", help="Every member of it fetches everything; repeatable."),
@@ -118,7 +122,7 @@ def load(
         "exclude": exclude or [],
         "files": _listed(files) if files is not None else None,
         "metadata_only": metadata_only,
-        "replicas": replicas,
+        "replicas": _replicas(replicas),
         "zones": zone or [],
         "nodes": node or [],
         "all": everywhere,
@@ -154,6 +158,14 @@ def _listed(where: str) -> list[str]:
     text = sys.stdin.read() if where == "-" else Path(where).read_text()
     lines = [line.rstrip("\r") for line in text.split("\n")]
     return [line for line in lines if line]
+
+
+def _replicas(given: int | None) -> int:
+    if given is None:
+        return 0  # as the dataset says
+    if given < 1:
+        raise InvalidInput(f"--replicas {given} cannot be: a block has at least one owner")
+    return given
 
 
 def _check_text(asked: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import pydantic
 
+from meshcache.agent.loads.schedule import check_schedule
+from meshcache.agent.loads.selection import Selection
 from meshcache.agent.loads.spec import NewLoad
 from meshcache.agent.loads.spec import Target as LoadTarget
 from meshcache.agent.specs import fluid, own
@@ -92,7 +94,7 @@ def _take_own(document: Document, kind: str, made: Plan) -> None:
         dataset = _model(own.Dataset, document, made)
         _add_dataset(document, dataset.record(), ("mounts",), made)
     else:
-        _add_load(document, _model(own.Load, document, made).spec(), made)
+        _add_load(document, _model(own.Load, document, made).spec(), (), made)
 
 
 def _model(cls: type[M], document: Document, made: Plan) -> M:
@@ -180,7 +182,7 @@ def _take_fluid_load(document: Document, made: Plan) -> None:
         run_after=spec.run_after.name if spec.run_after else "",
         ttl=spec.ttl_seconds_after_finished,
     )
-    _add_load(document, load, made)
+    _add_load(document, load, ("spec",), made)
 
 
 def _take_runtime(document: Document, made: Plan) -> None:
@@ -221,7 +223,13 @@ def _add_dataset(document: Document, record: Dataset, mounts: Path, made: Plan) 
     made.datasets.append(record)
 
 
-def _add_load(document: Document, load: NewLoad, made: Plan) -> None:
+def _add_load(document: Document, load: NewLoad, spec: Path, made: Plan) -> None:
+    try:
+        if load.schedule:
+            check_schedule(load.schedule)
+    except InvalidInput as error:
+        raise _Wrong((*spec, "schedule"), str(error)) from None
+    Selection.of(load)  # which raises what no pattern can be
     if load.name:
         _once(document, f"load {load.name}", made)
     made.loads.append(load)

@@ -92,6 +92,7 @@ def test_a_schedule_and_another_load_make_the_policy(agent: FakeAgent, run: Run)
     [
         (["models", "--check", "--wait"], "give one of them"),
         (["models", "--dry-run", "--wait"], "give one of them"),
+        (["models", "--replicas", "0"], "--replicas 0 cannot be"),
         (["models", "--rate", "fast"], "'fast' is not a size"),
         (["models", "--ttl", "soon"], "'soon' is not a duration"),
         (["models", "-f", "/no/such/list"], "/no/such/list: No such file"),

@@ -440,6 +440,14 @@ SPEC = {"mounts": [{"mountPoint": "s3://bucket", "name": "m"}]}
             "f:8: DataLoad data: spec.policy: input should be 'Once', 'Cron' or 'OnEvent'",
         ),
         (
+            fluid("DataLoad", {"dataset": {"name": "d"}, "policy": "Cron", "schedule": "0 3 * *"}),
+            "f:9: DataLoad data: spec.schedule: '0 3 * *' is not a schedule",
+        ),
+        (
+            fluid("DataLoad", {"dataset": {"name": "d"}, "target": [{"path": "/a["}]}),
+            "f:1: DataLoad data: 'a[' has a [ without its ]",
+        ),
+        (
             fluid(
                 "DataLoad",
                 {"dataset": {"name": "d"}, "runAfter": {"kind": "DataMigrate", "name": "x"}},
