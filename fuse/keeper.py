@@ -94,8 +94,8 @@ def keep(spec: MountSpec, connect: Connect, on_ready: Callable[[], None]) -> int
 
     with contextlib.ExitStack() as stack:
         if reach is not None:
-            reach.recover()
             stack.callback(reach.release)
+            reach.recover()
             spec = msgspec.structs.replace(
                 spec,
                 mountpoint=reach.of(spec.mountpoint),

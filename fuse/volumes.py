@@ -33,6 +33,7 @@ class Reach:
         """Nothing is done yet. The volumes' last parts differ."""
         self._folder = folder
         self._volumes = [locate(volume) for volume in volumes]
+        self._taken: list[Path] = []
 
     def of(self, volume: Path) -> Path:
         """Where a volume is in reach: the place to mount at, instead of the volume itself."""
@@ -49,12 +50,10 @@ class Reach:
             kept = self.of(volume)
             if mount_at(kept) is not None:
                 bury(kept)
-                continue
-            try:
-                kept.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise EnvironmentUnfit(f"cannot make {kept}: {error.strerror}") from error
-            _bind(volume, kept)
+            else:
+                _make(kept)
+                _bind(volume, kept)
+            self._taken.append(volume)
 
     def show(self) -> None:
         """Show at the volumes, too, what was mounted in reach, if it did not come there already.
@@ -69,14 +68,22 @@ class Reach:
                 _bind(kept, volume)
 
     def release(self) -> None:
-        """Leave nothing: no mount of meshcache's on the volumes, and nothing in reach."""
-        for volume in self._volumes:
+        """Leave nothing of what was recovered: no mount of meshcache's on the volumes, and nothing
+        in reach."""
+        for volume in self._taken:
             kept = self.of(volume)
             with contextlib.suppress(MeshcacheError):
                 for place in (volume, kept):
                     while is_mounted(place):
                         detach(place)
                 detach(kept)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentUnfit(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _bind(source: Path, place: Path) -> None:

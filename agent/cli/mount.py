@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -131,6 +132,7 @@ def mount(
             raise InvalidInput("--guest, --bind and --until-alone do not go with --daemon")
         return _in_background(target, name, place, allow_other, log_file, log_level)
 
+    _end_when_told()
     from meshcache.agent import logs
     from meshcache.fuse.keeper import MountSpec, keep
 
@@ -175,6 +177,20 @@ def mount(
             allow_other=allow_other,
         )
         return keep(spec, registered.connect, ready)
+
+
+def _end_when_told() -> None:
+    """Until the keeper has its own way: a container's first process gets no signal that it does not
+    handle, and there is an agent to be ended."""
+
+    def end(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(exits.OK)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, end)
 
 
 def _parse_bind(text: str) -> tuple[str, Path]:

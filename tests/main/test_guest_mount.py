@@ -41,6 +41,8 @@ class Sidecar:
             MESHCACHE_LISTEN="127.0.0.1:0",
             MESHCACHE_GOSSIP="127.0.0.1:0",
         )
+        self.prefix: tuple[str, ...] = ()
+        self.dataset = "data"
         self.process = self.start()
 
     def start(self) -> "subprocess.Popen[bytes]":
@@ -59,8 +61,15 @@ class Sidecar:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "meshcache.agent.cli", "mount", "--guest"),
-                    *(f"--bind=sub/dir={self.part}", *flags, "data", str(self.mountpoint)),
+                    *(
+                        *self.prefix,
+                        sys.executable,
+                        "-m",
+                        "meshcache.agent.cli",
+                        "mount",
+                        "--guest",
+                    ),
+                    *(f"--bind=sub/dir={self.part}", *flags, self.dataset, str(self.mountpoint)),
                 ],
                 stderr=log,
                 env=self._environment,
@@ -69,10 +78,15 @@ class Sidecar:
 
     def agent(self) -> int:
         """The pid of its agent; 0 while there is none."""
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return self.child(b"\0agent\0", self.process.pid)
+
+    @staticmethod
+    def child(argument: bytes, pid: int) -> int:
+        """The child of a process that has this among its arguments; 0 while there is none."""
+        children = Path(f"/proc/{pid}/task").glob("*/children")
         pids = [pid for file in children for pid in file.read_text().split()]
         commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
-        found = (int(pid) for pid, command in commands.items() if b"\0agent\0" in command)
+        found = (int(pid) for pid, command in commands.items() if argument in command)
         return next(found, 0)
 
     def close(self) -> None:
@@ -113,6 +127,22 @@ def test_it_joins_reads_and_leaves_nothing_within_two_seconds(sidecar: Sidecar) 
     assert gone(agent)
     assert mount_at(sidecar.mountpoint) is None
     assert mount_at(sidecar.part) is None
+
+
+def test_it_ends_when_told_to_before_there_is_a_mount(sidecar: Sidecar) -> None:
+    # In a container it is the first process, which gets no signal that it does not handle.
+    sidecar.process.send_signal(signal.SIGTERM)
+    assert sidecar.process.wait(10) == 0
+    sidecar.dataset, sidecar.prefix = "nothing", ("unshare", "--pid", "--fork", "--kill-child")
+    sidecar.begin()
+
+    def first() -> int:
+        return sidecar.child(b"\0mount\0", sidecar.process.pid)
+
+    wait_until(lambda: first() != 0 and sidecar.child(b"\0agent\0", first()) != 0, within=30)
+    os.kill(first(), signal.SIGTERM)
+    assert sidecar.process.wait(10) == 0
+    assert mount_at(sidecar.mountpoint) is None
 
 
 def test_after_sigkill_its_agent_ends_and_the_next_clears_the_dead_mounts(
