@@ -71,7 +71,7 @@ class Blocks:
         self.block_size = 0
         """Bytes; 0 until a snapshot is shown."""
         self.deadline = 60.0
-        """Seconds."""
+        """Seconds that a request has."""
         self.window = Window(0)
         self._door: PacketSocket | None = None
         self._wishes: dict[Key, _Wish] = {}
@@ -88,8 +88,12 @@ class Blocks:
         """The block if it is mapped."""
         return self.window.get((inode, index))
 
-    async def get(self, found: Found, index: int) -> Mapped:
-        """The block, waiting for the agent if need be.
+    def until(self) -> float:
+        """The deadline, in the loop's time, of a request that comes now."""
+        return asyncio.get_running_loop().time() + self.deadline
+
+    async def get(self, found: Found, index: int, until: float) -> Mapped:
+        """The block, waiting for the agent if need be, at most until that time of the loop.
 
         Raises:
             DeadlineExceeded: it did not come in time.
@@ -101,7 +105,7 @@ class Blocks:
             return block
         wish = self._wish(key, found)
         # Not asyncio.timeout: a handler has no task yet (`meshcache.fuse.session_loops`).
-        await asyncio.wait([wish.ready], timeout=self.deadline)
+        await asyncio.wait([wish.ready], timeout=until - asyncio.get_running_loop().time())
         if not wish.ready.done():
             raise DeadlineExceeded(
                 f"block {index} of inode {found.inode} did not come in {self.deadline:g} s"
@@ -135,7 +139,7 @@ class Blocks:
 
     # --- for the task that reads the door ---------------------------------------------------
 
-    def agree(self, *, block_size: int, budget: int, deadline: float) -> None:
+    def agree(self, *, block_size: int, budget: int) -> None:
         """Take what the agent says of itself.
 
         Raises:
@@ -143,7 +147,7 @@ class Blocks:
         """
         if self.block_size and self.block_size != block_size:
             raise StoreError(f"blocks of {block_size} bytes on a mount with {self.block_size}")
-        self.block_size, self.deadline = block_size, deadline
+        self.block_size = block_size
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = max(1, min(MAX_MAPPED, files - _OTHER_FILES))
         self.window.budget = min(budget, most * block_size)

@@ -25,6 +25,7 @@ from meshcache.fuse.messages import (
     Hello,
     Opened,
     Opens,
+    Report,
     Want,
     decode_to_agent,
     encode,
@@ -33,9 +34,6 @@ from meshcache.fuse.packets import PacketSocket
 from meshcache.tasks import TaskSet
 
 log = structlog.get_logger("meshcache.fuse.door")
-
-DEADLINE = 60.0
-"""Seconds after which a request of the kernel ends with an errno, whatever hangs below."""
 
 _MAX_MESSAGE = 1000
 """Characters of an error's text that travel."""
@@ -93,6 +91,10 @@ class DoorSource(Protocol):
         """
         ...
 
+    def reported(self, report: Report) -> None:
+        """How the mount's workers are."""
+        ...
+
     async def block(self, snapshot: str, row: int, index: int) -> Loan:
         """Block `index` of the file at a row of a snapshot that this mount has shown.
 
@@ -105,9 +107,8 @@ class DoorSource(Protocol):
 class Door:
     """Serves one mount over one socket."""
 
-    def __init__(self, source: DoorSource, *, deadline: float = DEADLINE) -> None:
+    def __init__(self, source: DoorSource) -> None:
         self._source = source
-        self._deadline = deadline
         self._loans: dict[int, Loan] = {}
         self._last_loan = 0
         self._tasks = TaskSet(self._on_error)
@@ -142,8 +143,7 @@ class Door:
         # gives it back.
         self._release_all()
         source = self._source
-        hello = Hello(source.dataset, source.block_size, source.budget, self._deadline)
-        self._send(encode(hello))
+        self._send(encode(Hello(source.dataset, source.block_size, source.budget)))
         if self._showing is not None:
             self._showing.cancel()
         self._showing = self._tasks.start(self._show(), name="show snapshots")
@@ -157,6 +157,8 @@ class Door:
         match decode_to_agent(data):
             case Begin():
                 self._begin()
+            case Report() as report:
+                self._source.reported(report)
             case Want() as want:
                 self._tasks.start(self._lend(want), name=f"lend {want.row}/{want.index}")
             case Opened(seq=0):

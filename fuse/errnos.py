@@ -21,6 +21,11 @@ _TABLE: dict[type[BaseException], int] = {
 }
 
 
+def set_too_late(number: int) -> None:
+    """Have this process, which serves one mount, say that deadlines have passed by this errno."""
+    _TABLE[errors.DeadlineExceeded] = _TABLE[TimeoutError] = number
+
+
 def errno_of(error: BaseException) -> int:
     """The errno of the nearest class in the table; EIO for all that is not named there.
 

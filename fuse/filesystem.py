@@ -144,7 +144,7 @@ class Filesystem(pyfuse3.Operations):
             index, start = divmod(off, self._blocks.block_size)
             block = self._blocks.mapped(fh, index)
             if block is None:
-                block = await self._blocks.get(found, index)
+                block = await self._blocks.get(found, index, self._blocks.until())
             if block.crossed_middle(start, start + size):
                 self._blocks.prefetch(found, index + 1)
             data = block.view[start : start + size]
@@ -157,9 +157,10 @@ class Filesystem(pyfuse3.Operations):
     async def _join(self, found: Found, first: memoryview, index: int, size: int) -> bytes:
         """A read over the border of a block: rare, for the kernel aligns its readahead."""
         parts, missing = [first], size - len(first)
+        until = self._blocks.until()
         while missing > 0:
             index += 1
-            block = await self._blocks.get(found, index)
+            block = await self._blocks.get(found, index, until)
             parts.append(block.view[:missing])
             missing -= len(parts[-1])
         return b"".join(parts)

@@ -13,6 +13,7 @@ second one brings doors, because connecting may take its time and signals may no
 """
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -25,15 +26,19 @@ import structlog
 
 from meshcache.errors import AgentUnreachable, EnvironmentUnfit, MeshcacheError
 from meshcache.fuse import binds, signals
-from meshcache.fuse.crew import START, Crew
+from meshcache.fuse.crew import START, Crew, MountLost
 from meshcache.fuse.doors import Connect, Doors
 from meshcache.fuse.kernel import Kernel
+from meshcache.fuse.messages import Serve
 from meshcache.fuse.mountinfo import Mounted, mount_at
 from meshcache.fuse.mountpoint import check_mountpoint, detach, mount
 from meshcache.fuse.poll import Poll
 from meshcache.fuse.volumes import Reach
 
 log = structlog.get_logger("meshcache.fuse.keeper")
+
+DEADLINE = 60.0
+"""Seconds for a request, unless the mount is made with another deadline."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """SIGHUP: the terminal of a mount in the foreground was closed."""
@@ -60,6 +65,10 @@ class MountSpec(msgspec.Struct, frozen=True):
     """Bytes that the kernel reads ahead of a sequential reader, where it may be set (root, and a
     writable /sys); else the kernel's 128 KiB stay. On 2 cores, from tmpfs, medians of three: 0.9
     GB/s with 128 KiB, 1.75 with 1 MiB, 2.1 with 2 MiB, 1.9 with 4 MiB."""
+    deadline: float = DEADLINE
+    """Seconds after which a request ends, whatever hangs below."""
+    too_late: int = errno.ETIMEDOUT
+    """The errno that it then ends with."""
     resend: bool = True
     """Make use of FUSE_NOTIFY_RESEND; False for tests of what older kernels do."""
 
@@ -130,7 +139,8 @@ class _Keeper:
         self._poll = Poll()
         self._doors = Doors(connect)
         self._poll.add(self._doors, self._on_door)
-        self._crew = Crew(self._poll, self._on_door_lost)
+        terms = Serve(os.getuid(), os.getgid(), spec.deadline, spec.too_late)
+        self._crew = Crew(self._poll, terms, self._on_door_lost)
         self._kernel: Kernel | None = None
         self._mounted: Mounted | None = None
 
@@ -147,10 +157,14 @@ class _Keeper:
             binds.bind(self._place, self._spec.binds)
             on_ready()
             while True:
-                self._poll.step(self._crew.supply())
+                self._poll.step(self._crew.tend())
         except _Over as over:
             self._unmount()
             return over.code
+        except MountLost:
+            log.error("the mount is lost with its worker", mountpoint=str(self._place))
+            self._unmount()
+            return 1
 
     # --- the start --------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import struct
 
 from meshcache.errors import EnvironmentUnfit
 from meshcache.fuse.handshake import READ_BUFFER, is_init, resends
+from meshcache.fuse.rawrequest import RawRequest, failure, parse
 
 _NOTIFY_RESEND = 7
 _NOTIFY = struct.Struct("=IiQ")
@@ -81,14 +82,38 @@ class Kernel:
         return own
 
     def resend(self) -> None:
-        """Have the kernel put back what dead workers had read and not answered, if it can. To be
-        called when no worker reads: what a living one has read comes again, too."""
-        if not self.resends:
-            return
+        """Have the kernel put back what was read and not answered, if it can. To be called when no
+        worker reads: what a living one has read comes again, too."""
+        if self.resends:
+            self._write(_NOTIFY.pack(_NOTIFY.size, _NOTIFY_RESEND, 0))
+
+    def take(self) -> list[RawRequest]:
+        """Read all requests that wait."""
+        requests: list[RawRequest] = []
+        buffer = memoryview(bytearray(READ_BUFFER))
+        while True:
+            try:
+                length = os.readv(self.device, [buffer])
+            except (BlockingIOError, InterruptedError):
+                return requests
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    continue  # it was taken back while it was read
+                if error.errno == errno.ENODEV:
+                    return requests  # unmounted
+                raise
+            requests.append(parse(buffer[:length]))
+
+    def fail(self, request: RawRequest, number: int) -> None:
+        """Answer a request that was read with this errno."""
+        self._write(failure(request, number))
+
+    def _write(self, data: bytes) -> None:
         try:
-            os.write(self.device, _NOTIFY.pack(_NOTIFY.size, _NOTIFY_RESEND, 0))
+            os.write(self.device, data)
         except OSError as error:
-            if error.errno != errno.ENODEV:  # unmounted meanwhile: nobody waits any more
+            # Its asker was killed; or all was unmounted, and nobody waits any more.
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
                 raise
 
     def close(self) -> None:

@@ -44,6 +44,19 @@ class Begin(msgspec.Struct, frozen=True, tag="begin", array_like=True):
     that was lent or asked for over it before belongs to this one."""
 
 
+class Report(msgspec.Struct, frozen=True, tag="report", array_like=True):
+    """Keeper -> agent, over the door as well: how the mount's workers are, when that changes."""
+
+    state: Literal["serving", "replacing", "slowed"]
+    """A worker answers; another one takes over; they die again and again, so the next one waits."""
+    worker: int
+    """Process id of the one that answers, as its keeper numbers it; 0 for none."""
+    restarts: int
+    """Workers that died."""
+    pause: float
+    """Seconds for which nobody answered when one died last; 0 if none did."""
+
+
 # --- the door: agent -> worker --------------------------------------------------------------
 
 
@@ -55,8 +68,6 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", array_like=True):
     """Bytes."""
     budget: int
     """Bytes of blocks that the worker may keep mapped."""
-    deadline: float
-    """Seconds after which a request of the kernel ends with an errno, whatever hangs below."""
 
 
 class Opens(msgspec.Struct, frozen=True, tag="opens", array_like=True):
@@ -102,7 +113,7 @@ class Fail(msgspec.Struct, frozen=True, tag="fail", array_like=True):
     message: str
 
 
-ToAgent = Begin | Want | GiveBack | Opened
+ToAgent = Begin | Want | GiveBack | Opened | Report
 ToWorker = Hello | Head | Block | Fail | Opens | Checked
 
 # --- keeper and worker ----------------------------------------------------------------------
@@ -142,11 +153,23 @@ class Serve(msgspec.Struct, frozen=True, tag="serve", array_like=True):
     uid: int
     """Owner of all files, as they are shown."""
     gid: int
+    deadline: float
+    """Seconds after which a request of the kernel ends, whatever hangs below."""
+    too_late: int
+    """The errno that it then ends with."""
 
 
 class Go(msgspec.Struct, frozen=True, tag="go", array_like=True):
     """Keeper -> worker: the answer to the first request was accepted; everything after it comes on
     the device that comes along."""
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping", array_like=True):
+    """Keeper -> worker: say something. One that does not answers nobody."""
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong", array_like=True):
+    """Worker -> keeper: the answer to `Ping`."""
 
 
 class DoorLost(msgspec.Struct, frozen=True, tag="door-lost", array_like=True):
@@ -157,8 +180,8 @@ class Answering(msgspec.Struct, frozen=True, tag="answering", array_like=True):
     """Worker -> keeper: the mount answers."""
 
 
-FromKeeper = Show | NewDoor | Serve | Go
-FromWorker = Show | Told | Answering | DoorLost
+FromKeeper = Show | NewDoor | Serve | Go | Ping
+FromWorker = Show | Told | Answering | DoorLost | Pong
 
 # --- keeper and template --------------------------------------------------------------------
 

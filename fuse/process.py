@@ -49,9 +49,10 @@ class WorkerProcess:
         self._condemned = False
 
     def send(self, message: object, files: Sequence[int] = ()) -> None:
-        """Say something; the descriptors stay the caller's. To one that has ended it is lost."""
-        with contextlib.suppress(ConnectionError):
-            socket.send_fds(self.control, [encode(message)], list(files))
+        """Say something; the descriptors stay the caller's. To one that has ended, or does not
+        listen, it is lost."""
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            socket.send_fds(self.control, [encode(message)], list(files), socket.MSG_DONTWAIT)
 
     def receive(self) -> tuple[FromWorker, tuple[int, ...]] | None:
         """What it said; None when it has ended.
@@ -62,12 +63,12 @@ class WorkerProcess:
         packet = receive_now(self.control)
         return None if packet is None else (decode_from_worker(packet.data), packet.files)
 
-    def introduce(self, init: bytes, *, uid: int, gid: int) -> socket.socket:
+    def introduce(self, init: bytes, terms: Serve) -> socket.socket:
         """Play the kernel's first request to it; gives the socket of its answer, `first`."""
         self.first, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.first.send(init)
-            self.send(Serve(uid, gid), [theirs.fileno()])
+            self.send(terms, [theirs.fileno()])
         return self.first
 
     def first_answer(self) -> bytes:
@@ -154,6 +155,10 @@ class Template:
             case Ended(pid=pid, code=code):
                 self._on_ended(pid, code)
         return True
+
+    def kill(self) -> None:
+        """End it at once; its workers stay."""
+        self._process.kill()
 
     def close(self, *, at_once: bool = False) -> int:
         """Wait until it and its workers have ended, forcing it if need be or `at_once`; gives its

@@ -27,6 +27,7 @@ import uvloop
 from meshcache.errors import MeshcacheError
 from meshcache.fuse.blocks import Blocks
 from meshcache.fuse.device import Device
+from meshcache.fuse.errnos import set_too_late
 from meshcache.fuse.filesystem import Filesystem
 from meshcache.fuse.invalidate import take_back
 from meshcache.fuse.messages import (
@@ -42,6 +43,8 @@ from meshcache.fuse.messages import (
     Hello,
     NewDoor,
     Opens,
+    Ping,
+    Pong,
     Serve,
     Show,
     Told,
@@ -104,17 +107,21 @@ class Worker:
             case NewDoor():
                 door = PacketSocket(socket.socket(fileno=files[0]))
                 self._tasks.start(self._read_door(door), name="read the door")
-            case Serve(uid=uid, gid=gid):
+            case Serve() as terms:
                 self._device = Device(files[0])
-                self._tasks.start(self._serve(self._device, uid, gid), name="serve")
+                self._tasks.start(self._serve(self._device, terms), name="serve")
+            case Ping():
+                self._control.send(encode(Pong()))
             case Go():
                 assert self._device is not None, "the keeper has it answer the first request before"
                 self._device.go_on_with(files[0])
                 self._going.set()
                 self._control.send(encode(Answering()))
 
-    async def _serve(self, device: Device, uid: int, gid: int) -> None:
-        filesystem = Filesystem(self._tree, self._blocks, self._watch, uid=uid, gid=gid)
+    async def _serve(self, device: Device, terms: Serve) -> None:
+        self._blocks.deadline = terms.deadline
+        set_too_late(terms.too_late)
+        filesystem = Filesystem(self._tree, self._blocks, self._watch, uid=terms.uid, gid=terms.gid)
         await serve(filesystem, device, self._on_unanswered)
         self._end.set()
 
@@ -145,8 +152,8 @@ class Worker:
         message = decode_to_worker(packet.data)
         file = packet.files[0] if packet.files else None
         match message:
-            case Hello(block_size=block_size, budget=budget, deadline=deadline):
-                self._blocks.agree(block_size=block_size, budget=budget, deadline=deadline)
+            case Hello(block_size=block_size, budget=budget):
+                self._blocks.agree(block_size=block_size, budget=budget)
             case Head(snapshot=id, size=size):
                 if file is None:
                     raise OSError("a snapshot came without its file")

@@ -6,6 +6,7 @@ With --daemon another process is started for that, and this one waits until the 
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +24,7 @@ import typer
 from meshcache.agent.cli import exits
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.errors import AgentUnreachable, DatasetNotFound, InvalidInput, MeshcacheError
+from meshcache.units import parse_duration
 
 DOOR_TIMEOUT = 10.0
 """Seconds for the agent to accept at the door."""
@@ -32,8 +35,18 @@ DEVICE_WITHIN = 60.0
 HEARD_WITHIN = 15.0
 """Seconds for a guest's agent to have heard of the dataset."""
 
+MAX_DEADLINE = 24 * 3600.0
+"""Seconds that a request may be given."""
+
 LEAVE_TIMEOUT = 2.0
 """Seconds for the agent to take the mount off its list at the end; it notices by itself, later."""
+
+
+class Late(StrEnum):
+    """How a request ends whose deadline has passed."""
+
+    ETIMEDOUT = "ETIMEDOUT"
+    EIO = "EIO"
 
 
 @asks_agent
@@ -95,6 +108,13 @@ def mount(
         bool, typer.Option("--daemon", help="Return when the mount answers, and leave it there.")
     ] = False,
     allow_other: Annotated[bool, typer.Option(help="Let other users read it, too.")] = True,
+    deadline: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="When a request ends in an error, whatever hangs."),
+    ] = "60s",
+    deadline_errno: Annotated[
+        Late, typer.Option(help="The error that it then ends in.")
+    ] = Late.ETIMEDOUT,
     log_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where a --daemon writes its log.")
     ] = None,
@@ -116,6 +136,9 @@ def mount(
         raise InvalidInput(f"--log-level is debug, info, warning or error, not {log_level!r}")
     if (mountpoint is None) == (fd_socket is None):
         raise InvalidInput("give a MOUNTPOINT or --fd-socket PATH, one of the two")
+    seconds = parse_duration(deadline)
+    if not 0 < seconds <= MAX_DEADLINE:
+        raise InvalidInput(f"--deadline is more than 0 and at most {MAX_DEADLINE / 3600:g}h")
     place = (mountpoint or fd_socket or Path()).expanduser().absolute()
     from meshcache.fuse import given
 
@@ -130,7 +153,10 @@ def mount(
             raise InvalidInput("a given device is served in the foreground: without --daemon")
         if guest or binds or until_alone is not None:
             raise InvalidInput("--guest, --bind and --until-alone do not go with --daemon")
-        return _in_background(target, name, place, allow_other, log_file, log_level)
+        flags = ["--allow-other" if allow_other else "--no-allow-other"]
+        flags += [f"--log-level={log_level}", f"--deadline={deadline}"]
+        flags += [f"--deadline-errno={deadline_errno.value}"]
+        return _in_background(target, name, place, log_file, flags)
 
     _end_when_told()
     from meshcache.agent import logs
@@ -175,6 +201,8 @@ def mount(
             reach=reach,
             binds=binds,
             allow_other=allow_other,
+            deadline=seconds,
+            too_late=getattr(errno, deadline_errno),
         )
         return keep(spec, registered.connect, ready)
 
@@ -275,9 +303,8 @@ def _in_background(
     target: Target,
     name: str,
     place: Path,
-    allow_other: bool,
     log_file: Path | None,
-    log_level: str,
+    flags: list[str],
 ) -> int:
     log_file = log_file or _log_folder() / f"mount-{name}.log"
     try:
@@ -290,8 +317,7 @@ def _in_background(
         answer, ready = os.pipe()
         command = [sys.executable, "-P", "-m", "meshcache.agent.cli"]
         command += ["--socket", str(target.socket), "mount", f"--ready-fd={ready}"]
-        command += ["--allow-other" if allow_other else "--no-allow-other"]
-        command += [f"--log-level={log_level}", "--", name, str(place)]
+        command += [*flags, "--", name, str(place)]
         with os.fdopen(answer, "rb") as waiting:
             try:
                 # Of a session of its own: Ctrl-C and a closed terminal are not for it.

@@ -8,6 +8,12 @@ from meshcache.agent.cli.output import Column, Format, FormatOption, print_list,
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.units import format_age, format_size
 
+_STATES = {
+    "serving": "",
+    "replacing": "; another worker takes over",
+    "slowed": "; its workers die again and again: see the log of `meshcache mount`",
+}
+
 
 def _store(status: Mapping[str, Any]) -> str:
     store = status["store"]
@@ -32,9 +38,15 @@ def _members(status: Mapping[str, Any]) -> str:
     return ", ".join(counts) or "none"
 
 
+def _workers(mount: Mapping[str, Any]) -> str:
+    workers = mount["workers"]
+    said = f"; worker died {workers['restarts']} times" if workers["restarts"] else ""
+    return said + _STATES[workers["state"]]
+
+
 def _mounts(status: Mapping[str, Any]) -> str:
     mounts = [
-        f"{mount['dataset']} at {mount['mountpoint']} (pid {mount['pid']})"
+        f"{mount['dataset']} at {mount['mountpoint']} (pid {mount['pid']}{_workers(mount)})"
         for mount in status["mounts"]
     ]
     return "\n".join(mounts) or "none"

@@ -4,7 +4,8 @@ The parts of an agent count for themselves; a scrape reads their counters. So co
 data path nothing but an addition, and there is one truth.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,12 +13,20 @@ from prometheus_client.registry import Collector
 
 from meshcache import __version__
 from meshcache.agent.metrics.datasets import DATASETS
-from meshcache.agent.metrics.family import Family, counter, gauge
+from meshcache.agent.metrics.family import Family, Sample, counter, gauge
 from meshcache.agent.metrics.gossip import GOSSIP
 from meshcache.agent.metrics.loads import LOADS
 from meshcache.agent.node import Node
 
 SOURCES = ("store", "peer", "origin")
+
+
+def _worker_deaths(node: Node) -> Iterable[Sample]:
+    deaths: Counter[tuple[str, ...]] = Counter()
+    for mount in node.mounts.all():  # given descriptors may all be called /dev/fd/3
+        deaths[mount.dataset, mount.mountpoint] += mount.workers.restarts
+    return list(deaths.items())
+
 
 FAMILIES = (
     Family(
@@ -82,6 +91,18 @@ FAMILIES = (
         "mounts",
         "Mounts that are registered with this agent.",
         lambda node: len(node.mounts.all()),
+    ),
+    Family(
+        "meshcache_mount_worker_deaths",
+        CounterMetricFamily,
+        ("dataset", "mountpoint"),
+        "Workers of a mount that died and were replaced.",
+        _worker_deaths,
+    ),
+    gauge(
+        "mounts_slowed",
+        "Mounts whose workers die again and again, so that the next one waits.",
+        lambda node: sum(mount.workers.state == "slowed" for mount in node.mounts.all()),
     ),
     *DATASETS,
     *LOADS,

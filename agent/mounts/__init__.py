@@ -27,6 +27,7 @@ from meshcache.errors import (
     OriginError,
 )
 from meshcache.fuse.door import Door
+from meshcache.fuse.messages import Report
 from meshcache.fuse.mountpoint import is_mounted, unmount
 from meshcache.fuse.shown import MAX_SHOWN
 from meshcache.prefetch import Prefetcher
@@ -48,6 +49,19 @@ CLAIM_WITHIN = 30.0
 """Seconds in which a keeper must come to the door that it asked for."""
 
 
+class WorkersRecord(msgspec.Struct):
+    """How a mount's workers are, by its keeper's word."""
+
+    state: Literal["serving", "replacing", "slowed"] = "serving"
+    """A worker answers; another one takes over; they die again and again, so the next one waits."""
+    pid: int = 0
+    """The process that answers, as its keeper numbers it; 0 for none."""
+    restarts: int = 0
+    """Workers that died."""
+    pause: float = 0.0
+    """Seconds for which nobody answered when one died last."""
+
+
 class MountRecord(msgspec.Struct):
     """A registered mount."""
 
@@ -59,6 +73,7 @@ class MountRecord(msgspec.Struct):
     """The keeper's process, as its own pid namespace numbers it."""
     door: str
     """The Unix socket (SOCK_SEQPACKET) that serves it."""
+    workers: WorkersRecord = msgspec.field(default_factory=WorkersRecord)
 
 
 class _Source:
@@ -81,6 +96,7 @@ class _Source:
         self.shown: dict[str, OpenSnapshot] = {}
         """The snapshots that the mount has shown; they stay open while it lives."""
         self.earlier = dict(list(earlier.items())[-MAX_SHOWN:])
+        self.workers = WorkersRecord()
         self.moved = asyncio.Event()
         self._told = ""
         """The snapshot that the worker knows to be the head."""
@@ -172,6 +188,10 @@ class _Source:
         while len(self.shown) > MAX_SHOWN:
             del self.shown[next(iter(self.shown))]
 
+    def reported(self, report: Report) -> None:
+        self.workers.state, self.workers.pid = report.state, report.worker
+        self.workers.restarts, self.workers.pause = report.restarts, report.pause
+
     async def block(self, snapshot: str, row: int, index: int) -> Held:
         opened = await self._open(snapshot)
         block = opened.snapshot.file(row).block(self.block_size, index)
@@ -241,7 +261,7 @@ class Mounts:
         source = _Source(record, self, pinned, keeper, shown)
         source.shown[opened.snapshot.id] = opened
         name = f"{record.name}@{pinned.snapshot.id[:12]}" if pinned else record.name
-        mount = MountRecord(id, name, mountpoint, pid, str(door))
+        mount = MountRecord(id, name, mountpoint, pid, str(door), source.workers)
         self._records[id] = mount
         self._sources[id] = source
         self._tasks.start(self._serve(mount, source, listening), name=f"mount {mountpoint}")

@@ -16,6 +16,7 @@ from typing import Literal
 
 from meshcache.errors import ObjectChanged
 from meshcache.fuse.door import Door
+from meshcache.fuse.messages import Report
 from meshcache.origin.base import Listed
 from meshcache.snapshot import Builder, Snapshot
 from meshcache.units import MIB
@@ -71,12 +72,10 @@ class FakeAgent:
         *,
         block_size: int = MIB,
         budget: int = 64 * MIB,
-        deadline: float = 20.0,
     ) -> None:
         self.path = path
         self.block_size = block_size
         self.budget = budget
-        self.deadline = deadline
         self.lent = 0
         self.doors = 0
         self.greets = True
@@ -91,6 +90,7 @@ class FakeAgent:
         """Paths whose blocks do not come until the path is taken out."""
         self.watching: Literal["", "tell", "ask"] = ""
         self.opened_rows: list[int] = []
+        self.reports: list[Report] = []
         self.open_error: Exception | None = None
         self.change_at_open: dict[str, bytes] | None = None
         """Shown, once, when a file is opened; the open is then told that the file has changed."""
@@ -129,6 +129,9 @@ class FakeAgent:
             raise ObjectChanged("it was found changed")
         if self.open_error is not None:
             raise self.open_error
+
+    def reported(self, report: Report) -> None:
+        self.reports.append(report)
 
     async def block(self, snapshot: str, row: int, index: int) -> FakeLoan:
         path = self._snapshots[snapshot].path(row)
@@ -197,7 +200,7 @@ class FakeAgent:
             if not self.greets:
                 sock.close()
                 continue
-            door = Door(self, deadline=self.deadline)
+            door = Door(self)
             self._tasks.add(self._loop.create_task(door.serve(sock)))
 
 

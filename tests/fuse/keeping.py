@@ -4,6 +4,8 @@ Writes ``ready`` to standard output when the mount answers, as the command line 
 to standard error when it cannot.
 """
 
+import argparse
+import errno
 import socket
 import sys
 from collections.abc import Mapping
@@ -16,24 +18,33 @@ from meshcache.fuse.keeper import MountSpec, keep
 
 
 def main() -> int:
-    door_path, mountpoint = sys.argv[1], Path(sys.argv[2])
+    parser = argparse.ArgumentParser("tests.fuse.keeping")
+    parser.add_argument("door")
+    parser.add_argument("mountpoint", type=Path)
+    parser.add_argument("--no-resend", dest="resend", action="store_false")
+    parser.add_argument("--deadline", type=float, default=20.0)
+    parser.add_argument("--too-late", type=int, default=errno.ETIMEDOUT)
+    options = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
     def connect(shown: Mapping[str, int]) -> socket.socket:
         door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            door.connect(door_path)
+            door.connect(options.door)
         except OSError:
             door.close()
             raise
         return door
 
+    spec = MountSpec(
+        "models",
+        options.mountpoint,
+        resend=options.resend,
+        deadline=options.deadline,
+        too_late=options.too_late,
+    )
     try:
-        return keep(
-            MountSpec("models", mountpoint, resend="--no-resend" not in sys.argv),
-            connect,
-            lambda: print("ready", flush=True),
-        )
+        return keep(spec, connect, lambda: print("ready", flush=True))
     except MeshcacheError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 3

@@ -1,5 +1,6 @@
 """Workers of real processes, without a mount: who may take over, and who may not."""
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -7,11 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from meshcache.fuse.crew import Crew
+from meshcache.fuse.messages import Serve
 from meshcache.fuse.poll import Poll
 from tests.support.wait import wait_until
 
 INIT = struct.pack("=IIQQIIIIIIIII", 104, 26, 2, 0, 0, 0, 0, 0, 7, 41, 131072, 0x73FFFFFB, 0xFF)
 INIT += bytes(104 - len(INIT))
+
+
+TERMS = Serve(0, 0, 20.0, errno.ETIMEDOUT)
 
 
 class FakeKernel:
@@ -34,6 +39,9 @@ class FakeKernel:
     def resend(self) -> None:
         pass
 
+    def take(self) -> list[object]:
+        return []
+
     def close(self) -> None:
         os.close(self._requests)
         os.close(self._wake)
@@ -44,14 +52,14 @@ class Stage:
 
     def __init__(self) -> None:
         self.poll = Poll()
-        self.crew = Crew(self.poll, lambda: None)
+        self.crew = Crew(self.poll, TERMS, lambda: None)
         self.kernel = FakeKernel()
 
     def begin(self) -> None:
         self.crew.begin(self.kernel)  # type: ignore[arg-type]
 
     def step(self) -> None:
-        self.crew.supply()
+        self.crew.tend()
         self.poll.step(0.01)
 
     def until(self, check: object) -> None:

@@ -17,6 +17,7 @@ from meshcache.fuse.messages import (
     GiveBack,
     Head,
     Hello,
+    Report,
     Want,
     decode_to_worker,
     encode,
@@ -68,6 +69,9 @@ class Source:
         if self.open_error is not None:
             raise self.open_error
 
+    def reported(self, report: Report) -> None:
+        pass
+
     async def block(self, snapshot: str, row: int, index: int) -> Loan:
         assert snapshot == ID
         if row == 13:
@@ -83,7 +87,7 @@ class Worker:
 
     def __init__(self, source: Source) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.door = Door(source, deadline=7.0)
+        self.door = Door(source)
         self.errors: list[BaseException] = []
         self._tasks = TaskSet(lambda _, error: self.errors.append(error))
         self.serving = self._tasks.start(self.door.serve(theirs), name="serve")
@@ -100,7 +104,7 @@ class Worker:
         return decode_to_worker(packet.data), content
 
     async def greeted(self) -> "Worker":
-        assert await self.next() == (Hello("models", 1 << 20, 1 << 26, 7.0), None)
+        assert await self.next() == (Hello("models", 1 << 20, 1 << 26), None)
         assert await self.next() == (Head(bytes.fromhex(ID), len(SNAPSHOT)), SNAPSHOT)
         return self
 

@@ -166,7 +166,7 @@ def test_a_mount_outlives_its_agent(mount: Mount) -> None:
 
 
 def test_without_an_agent_a_request_ends_at_its_deadline(mount: Mount) -> None:
-    agent, keeping = mount({"file": b"data"}, deadline=0.5)
+    agent, keeping = mount({"file": b"data"}, "--deadline=0.5")
     agent.stop()
     assert errno_name(READ, keeping.mountpoint / "file") == "ETIMEDOUT"
     agent.start()

@@ -68,7 +68,7 @@ def test_a_stalled_origin_does_not_delay_warm_reads(mount: Mount, direct: int) -
 
 
 def test_a_request_ends_at_its_deadline_and_the_block_may_still_come(mount: Mount) -> None:
-    agent, keeping = mount({"file": b"data"}, deadline=0.5)
+    agent, keeping = mount({"file": b"data"}, "--deadline=0.5")
     agent.stalled.add("file")
     begin = time.monotonic()
     for flags in ("os.O_RDONLY", "os.O_RDONLY | os.O_DIRECT"):

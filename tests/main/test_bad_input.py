@@ -223,3 +223,9 @@ class TestMount:
         assert len(lines) == 1, done.stderr
         assert "/dev/fuse" in lines[0]
         assert done.returncode == 1
+
+
+def test_a_deadline_that_is_none(one: Agent, tmp_path: Path) -> None:
+    mount = ("mount", "data", str(tmp_path), "--socket", str(one.socket))
+    refused(*mount, "--deadline=100h", says="--deadline is more than 0 and at most 24h", code=2)
+    refused(*mount, "--deadline=soon", says="soon", code=2)

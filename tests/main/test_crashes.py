@@ -1,5 +1,6 @@
 """A mount in a real mesh, while its agent and its workers are killed."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from benchmarks import workers
 from benchmarks.load import Load, write_files
 from meshcache.units import KIB, MIB
+from tests.main.conftest import Origin
 from tests.support.agents import Mesh, digest
 from tests.support.wait import wait_until
 
@@ -91,3 +93,36 @@ def test_an_old_version_is_read_on_after_agent_and_worker_were_killed(
     assert digest(place / "stays") == digest(truth / "stays")
     reader.stdin.close()
     reader.stdout.close()
+
+
+def errno_of(path: Path) -> str:
+    """What reading the file ends with, within the limit of a test."""
+    done = subprocess.run(
+        ["timeout", "40", "cat", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert done.returncode == 1, done
+    return done.stderr.decode().rpartition(": ")[2].strip()
+
+
+@pytest.mark.parametrize("hangs", ["origin", "peer", "agent"])
+def test_a_read_ends_at_its_deadline_whatever_hangs_below(
+    mesh: Mesh, origin: Origin, hangs: str
+) -> None:
+    origin.put("file", b"x" * (5 * MIB))
+    one, two = mesh.start("one", "two")
+    origin.create(one)
+    late = "--deadline-errno=EIO" if hangs == "agent" else "--deadline-errno=ETIMEDOUT"
+    place = mesh.mount(one, "data", "--deadline=2s", late)
+    held = origin.cap.hold()
+    stopped = {"origin": None, "peer": two, "agent": one}[hangs]
+    if stopped is not None:
+        os.kill(stopped.pid, signal.SIGSTOP)
+    begin = time.monotonic()
+    said = "Input/output error" if hangs == "agent" else "Connection timed out"
+    assert errno_of(place / "file") == said
+    assert time.monotonic() - begin < 30
+    origin.cap.release(held)
+    if stopped is not None:
+        os.kill(stopped.pid, signal.SIGCONT)
+    whole = hashlib.sha256(b"x" * (5 * MIB)).hexdigest()
+    wait_until(lambda: digest(place / "file") == whole, within=60)
