@@ -1,7 +1,6 @@
 """Following the mesh: what this node does when members, datasets or heads change."""
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
@@ -12,7 +11,7 @@ from meshcache.agent.node import Node
 from meshcache.agent.snapshots import snapshot_block
 from meshcache.dataset import Dataset
 from meshcache.errors import MeshcacheError
-from meshcache.gossip import Event, MapChanged, NotRunning
+from meshcache.gossip import Event, GossipError, MapChanged, NotRunning
 from meshcache.origin.open import warm_up
 from meshcache.tasks import TaskSet
 
@@ -58,21 +57,26 @@ class Follower:
         self._schedule.changed()
 
     async def _settle(self) -> None:
-        """What concerns all datasets, once for all that change at about the same time."""
+        """See to what concerns all datasets, once for all that change at about the same time."""
+        while True:
+            self._unsettled.clear()
+            try:
+                await self._settle_now()
+            except NotRunning:
+                return  # the agent is leaving
+            except (MeshcacheError, GossipError) as error:
+                log.warning("not all is done about the datasets", error=str(error))
+            await self._unsettled.wait()
+            await asyncio.sleep(SETTLE_PAUSE)
+
+    async def _settle_now(self) -> None:
         node = self._node
-        with suppress(NotRunning):
-            while True:
-                self._unsettled.clear()
-                await node.membership.admit(
-                    {
-                        name: entries | {(HELD, "")}
-                        for name, entries in node.catalog.shown_to_guests().items()
-                    }
-                )
-                node.snapshots.retain(self._used())
-                await node.catalog.forget_deleted()
-                await self._unsettled.wait()
-                await asyncio.sleep(SETTLE_PAUSE)
+        shown = node.catalog.shown_to_guests()
+        await node.membership.admit(
+            {name: entries | {(HELD, "")} for name, entries in shown.items()}
+        )
+        node.snapshots.retain(self._used())
+        await node.catalog.forget_deleted()
 
     async def _follow(self, name: str) -> None:
         node = self._node
