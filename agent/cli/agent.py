@@ -1,5 +1,6 @@
 """``meshcache agent``: run an agent. Its flags are made from `AgentConfig`."""
 
+import contextlib
 import functools
 import inspect
 from pathlib import Path
@@ -44,7 +45,7 @@ def _flag(name: str) -> inspect.Parameter:
 def _with_flags(command: Any) -> Any:
     @functools.wraps(command)
     def wrapper(**given: Any) -> int:
-        own = {name: given.pop(name) for name in ("ctx", "config", "end_with_stdin")}
+        own = {name: given.pop(name) for name in ("ctx", "config", "end_with_stdin", "until_alone")}
         return int(command(**own, flags=given))
 
     own = [
@@ -62,6 +63,14 @@ def agent(
     ctx: typer.Context,
     config: _CONFIG = None,
     end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
+    until_alone: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="End when no other program has run for so long (in a pod that shares its "
+            "processes).",
+        ),
+    ] = None,
     flags: Any = None,
 ) -> int:
     """Run an agent in the foreground, until SIGTERM or Ctrl-C.
@@ -81,4 +90,9 @@ def agent(
     from meshcache.agent import daemon, logs
 
     logs.configure(settings.log_level)
-    return daemon.run(settings, end_with_stdin=end_with_stdin)
+    with contextlib.ExitStack() as stack:
+        if until_alone is not None:
+            from meshcache.agent.mounts import alone
+
+            stack.enter_context(alone.ends_this_process(until_alone))
+        return daemon.run(settings, end_with_stdin=end_with_stdin)

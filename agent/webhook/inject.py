@@ -112,10 +112,10 @@ class _Rewrite:
         seconds = ALONE_FOR.get(spec.get("restartPolicy", "Always"), 0)
         if self._settings.lifecycle != "classic" or not seconds:
             return 0
-        if spec.get("hostPID") or not self._way.ends_alone:
+        if spec.get("hostPID"):
             self.warnings.append(
                 "its sidecars cannot tell when the app has ended, so the pod will not complete: "
-                + ("it sees its node's processes" if spec.get("hostPID") else "they mount nothing")
+                "it sees its node's processes"
             )
             return 0
         spec["shareProcessNamespace"] = True

@@ -58,8 +58,6 @@ class Way(Protocol):
     """Whether a folder of a dataset gets a volume of its own."""
     propagates: bool
     """Whether a mount that the sidecar makes reaches the app's containers by Kubernetes' means."""
-    ends_alone: bool
-    """Whether a classic sidecar ends when the app's containers have ended."""
     security: dict[str, Any]
     """The sidecar's securityContext."""
 
@@ -81,8 +79,6 @@ class Way(Protocol):
 
 class _Fuse:
     """The sidecar mounts, and the mount propagates into the app's containers."""
-
-    ends_alone = True
 
     def __init__(self, *, privileged: bool) -> None:
         self.splits_subpaths = self.propagates = privileged
@@ -127,7 +123,6 @@ class _Descriptor:
     """A driver of the platform's mounts the volume, and hands the device to the sidecar."""
 
     splits_subpaths = propagates = False
-    ends_alone = True
     security = _UNPRIVILEGED
 
     def source(self, served: Served, settings: SidecarSettings) -> dict[str, Any]:
@@ -155,7 +150,7 @@ class _Descriptor:
 class _Http:
     """No mount: the app reads over HTTP from its own pod."""
 
-    splits_subpaths = propagates = ends_alone = False
+    splits_subpaths = propagates = False
     security = _UNPRIVILEGED
 
     def source(self, served: Served, settings: SidecarSettings) -> dict[str, Any]:
@@ -164,7 +159,8 @@ class _Http:
     def arguments(self, served: Served, settings: SidecarSettings) -> list[str]:
         where = f"--listen=127.0.0.1:{settings.http_port + served.number}"
         socket = f"--socket={RUN}/agent.sock"
-        return ["agent", "--role=guest", where, "--gossip=:0", "--open-reads", socket]
+        reads = ["--role=guest", where, "--gossip=:0", "--open-reads", socket]
+        return ["agent", *_ends(served), *reads]
 
     def mounts(self, served: Served) -> list[dict[str, Any]]:
         return [{"name": served.run_volume, "mountPath": RUN}]
@@ -180,8 +176,11 @@ class _Http:
 
 
 def _mount(served: Served) -> list[str]:
-    ends = [f"--until-alone={served.alone_for}"] if served.alone_for else []
-    return ["mount", "--guest", *ends]
+    return ["mount", "--guest", *_ends(served)]
+
+
+def _ends(served: Served) -> list[str]:
+    return [f"--until-alone={served.alone_for}"] if served.alone_for else []
 
 
 def _socket(served: Served) -> str:

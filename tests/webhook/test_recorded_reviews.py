@@ -242,8 +242,12 @@ def test_a_dataset_of_another_namespace_is_refused() -> None:
     assert "team-a" in response["status"]["message"]
 
 
-def test_a_classic_sidecar_is_the_first_ordinary_container_and_ends_with_the_others() -> None:
-    pod = patched("job-single", SidecarSettings.model_validate({"lifecycle": "classic"}))
+@pytest.mark.parametrize("mode", ["privileged", "platform", "none"])
+def test_a_classic_sidecar_is_the_first_ordinary_container_and_ends_with_the_others(
+    mode: str,
+) -> None:
+    settings = SidecarSettings.model_validate({"lifecycle": "classic", "mode": mode})
+    pod = patched("job-single", settings)
     assert not sidecars(pod)
     first = pod["spec"]["containers"][0]
     assert first["name"] == "meshcache-fuse-0"
