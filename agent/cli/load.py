@@ -193,10 +193,7 @@ def _end(target: Target, how: str, names: list[str], output: Format) -> int:
 
 def _tell_end(ended: Mapping[str, Any], output: Format) -> int:
     if ended["phase"] == "Complete":
-        seconds = max(ended["duration"], 1e-3)
-        size, fetched = format_size(ended["bytes"]), format_size(ended["fetched"])
-        rate = format_size(ended["fetched"] / seconds)
-        _tell(ended, output, f"loaded {size} in {seconds:.1f} s: {fetched} fetched ({rate}/s)")
+        _tell(ended, output, _loaded(ended))
         return exits.OK
     _tell(ended, output, "")
     how = "was cancelled" if ended["phase"] == "Cancelled" else "failed"
@@ -204,6 +201,15 @@ def _tell_end(ended: Mapping[str, Any], output: Format) -> int:
     reason = f": {ended['message']}" if ended["message"] else ""
     print(f"meshcache: load {ended['name']} {how}{blocks}{reason}", file=sys.stderr)
     return exits.FAILED
+
+
+def _loaded(ended: Mapping[str, Any]) -> str:
+    if ended["metadata_only"]:
+        return f"the listing of {ended['files']} files is at every member"
+    seconds = max(ended["duration"], 1e-3)
+    size, fetched = format_size(ended["bytes"]), format_size(ended["fetched"])
+    rate = format_size(ended["fetched"] / seconds)
+    return f"loaded {size} in {seconds:.1f} s: {fetched} fetched ({rate}/s)"
 
 
 def _tell_plan(plan: Mapping[str, Any], output: Format) -> int:

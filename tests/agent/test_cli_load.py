@@ -22,6 +22,7 @@ def load_of(phase: str, **more: Any) -> dict[str, Any]:
         "policy": "Once",
         "schedule": "",
         "run_after": "",
+        "metadata_only": False,
         "created": time.time() - 60,
         "next_run": None,
         "succeeded": 0.0,
@@ -115,6 +116,13 @@ def test_a_load_is_waited_for(agent: FakeAgent, run: Run) -> None:
     agent.on("GET", "/v1/loads/l1", load_of("Executing", bytes_done=1), load_of("Complete"))
     ran = run("load", "models", "--wait")
     assert ran == (0, "loaded 64.00MiB in 2.0 s: 64.00MiB fetched (32.00MiB/s)\n", "")
+
+
+def test_a_load_of_the_listing_alone_says_so(agent: FakeAgent, run: Run) -> None:
+    agent.on("POST", "/v1/loads", load_of("Executing"))
+    agent.on("GET", "/v1/loads/l1", load_of("Complete", metadata_only=True, files=29))
+    out = run("load", "models", "--metadata-only", "--wait").out
+    assert out == "the listing of 29 files is at every member\n"
 
 
 @pytest.mark.parametrize(

@@ -180,11 +180,15 @@ def test_what_loads_copy_is_nobodys_read_and_what_is_read_after_evictions_is_cou
             assert {key: found[key] for key in expected} == expected
         return True
 
-    wait_until(partial(told, fetched=total, loaded=total, read=0, saved=0, hit_ratio=None))
+    wait_until(
+        partial(told, fetched=total, loaded=total, read=0, saved=0, hit_ratio=None), within=20
+    )
     read(one, sizes)
     read(two, sizes)
     twice = 2 * total
-    wait_until(partial(told, fetched=total, loaded=total, read=twice, local=twice, saved=total))
+    wait_until(
+        partial(told, fetched=total, loaded=total, read=twice, local=twice, saved=total), within=20
+    )
     assert told(hit_ratio=1.0, local_ratio=1.0, remote_ratio=0.0, origin_ratio=0.0)
 
     # A store without room for the dataset evicts what it reads, and asks for it again.
@@ -195,5 +199,7 @@ def test_what_loads_copy_is_nobodys_read_and_what_is_read_after_evictions_is_cou
         read(three, sizes)
     asked = origin.cap.cap.counts.object_bytes
     saved = 3 * total - asked
-    wait_until(partial(told, fetched=total + asked, loaded=total, read=4 * total, saved=saved))
+    wait_until(
+        partial(told, fetched=total + asked, loaded=total, read=4 * total, saved=saved), within=20
+    )
     assert three.metric("meshcache_store_evictions") > 0
