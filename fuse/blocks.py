@@ -72,7 +72,7 @@ class Blocks:
         """Bytes; 0 until a snapshot is shown."""
         self.deadline = 60.0
         """Seconds that a request has."""
-        self.window = Window(0)
+        self.window = Window(0, MAX_MAPPED)
         self._door: PacketSocket | None = None
         self._wishes: dict[Key, _Wish] = {}
         self._by_seq: dict[int, _Wish] = {}
@@ -139,8 +139,8 @@ class Blocks:
 
     # --- for the task that reads the door ---------------------------------------------------
 
-    def agree(self, *, block_size: int, budget: int) -> None:
-        """Take what the agent says of itself.
+    def agree(self, *, block_size: int, budget: int, most: int) -> None:
+        """Take what the agent says of itself; again when its mounts have become more or fewer.
 
         Raises:
             StoreError: its blocks have another size than those that this mount serves.
@@ -149,8 +149,8 @@ class Blocks:
             raise StoreError(f"blocks of {block_size} bytes on a mount with {self.block_size}")
         self.block_size = block_size
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = max(1, min(MAX_MAPPED, files - _OTHER_FILES))
-        self.window.budget = min(budget, most * block_size)
+        self.window.budget = budget
+        self.window.most = min(MAX_MAPPED, files - _OTHER_FILES, most)
 
     def use(self, door: PacketSocket, find: Callable[[int], Found]) -> None:
         """Ask over this door from now on, and say again what is still wished for.

@@ -72,6 +72,11 @@ class DoorSource(Protocol):
         """Bytes of blocks that the worker may keep mapped."""
         ...
 
+    @property
+    def most(self) -> int:
+        """Blocks that the worker may keep mapped."""
+        ...
+
     def snapshots(self) -> AsyncIterator[tuple[str, int, Path | int]]:
         """(id in hex, bytes, its file) of the dataset's head, and again whenever it moves or
         `opens` changes. Asked anew for each worker. A file is a path, or a descriptor that stays
@@ -114,6 +119,7 @@ class Door:
         self._tasks = TaskSet(self._on_error)
         self._socket: PacketSocket | None = None
         self._showing: asyncio.Task[None] | None = None
+        self._has_begun = False
 
     @property
     def lent(self) -> int:
@@ -138,12 +144,19 @@ class Door:
             await self._tasks.close()
             self._release_all()
 
+    def agree(self) -> None:
+        """Tell the worker what it may keep: also when that has changed."""
+        if self._has_begun:
+            source = self._source
+            hello = Hello(source.dataset, source.block_size, source.budget, source.most)
+            self._send(encode(hello))
+
     def _begin(self) -> None:
         # What the worker before asked for still comes; the new one does not know its numbers, and
         # gives it back.
         self._release_all()
-        source = self._source
-        self._send(encode(Hello(source.dataset, source.block_size, source.budget)))
+        self._has_begun = True
+        self.agree()
         if self._showing is not None:
             self._showing.cancel()
         self._showing = self._tasks.start(self._show(), name="show snapshots")

@@ -77,11 +77,12 @@ def map_file(file: int, length: int) -> memoryview:
         StoreError: the file is shorter, or cannot be mapped or read.
     """
     try:
-        size = os.fstat(file).st_size
-        if size < length or length <= 0:
-            raise StoreError(f"a block of {length} bytes came in a file of {size}")
+        status = os.fstat(file)
+        if status.st_size < length or length <= 0:
+            raise StoreError(f"a block of {length} bytes came in a file of {status.st_size}")
         mapping = map_read_only(file, length)
-        _populate(mapping, file, length)
+        if not _is_tmpfs(status.st_dev, file):  # else the kernel need not wait for a page
+            _populate(mapping, file, length)
     except (OSError, ValueError) as error:  # ValueError: the file has shrunk meanwhile
         raise StoreError(f"a block cannot be mapped: {error}") from error
     return memoryview(mapping)

@@ -61,13 +61,15 @@ class Report(msgspec.Struct, frozen=True, tag="report", array_like=True):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello", array_like=True):
-    """The answer to `Begin`."""
+    """The answer to `Begin`; again when the budget changes."""
 
     dataset: str
     block_size: int
     """Bytes."""
     budget: int
     """Bytes of blocks that the worker may keep mapped."""
+    most: int
+    """Blocks that it may keep mapped: each one is an open file of the agent's, too."""
 
 
 class Opens(msgspec.Struct, frozen=True, tag="opens", array_like=True):

@@ -1,4 +1,4 @@
-"""The blocks that a worker has mapped: a least-recently-used list, bounded in bytes.
+"""The blocks that a worker has mapped: a least-recently-used list, bounded in bytes and number.
 
 A mapping is dropped by forgetting it: whoever still holds a view of it keeps it alive, and the
 last one to let go unmaps it. So nothing is ever unmapped under a reply that is being written.
@@ -53,11 +53,13 @@ class Mapped:
 
 
 class Window:
-    """Mapped blocks by key, at most `budget` bytes of them, but always one."""
+    """Mapped blocks by key, at most `budget` bytes and `most` of them, but always one."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, most: int) -> None:
         self.budget = budget
         """Bytes. May be changed; takes effect with the next `add`."""
+        self.most = most
+        """Blocks. May be changed likewise."""
         self.bytes = 0
         self._blocks: OrderedDict[Key, Mapped] = OrderedDict()
 
@@ -83,7 +85,9 @@ class Window:
         gone = [old for old in (self._blocks.pop(block.key, None),) if old is not None]
         self._blocks[block.key] = block
         self.bytes += len(block.view) - sum(len(old.view) for old in gone)
-        while self.bytes > self.budget and len(self._blocks) > 1:
+        while len(self._blocks) > max(1, self.most) or (
+            self.bytes > self.budget and len(self._blocks) > 1
+        ):
             _, oldest = self._blocks.popitem(last=False)
             self.bytes -= len(oldest.view)
             gone.append(oldest)

@@ -152,8 +152,8 @@ class Worker:
         message = decode_to_worker(packet.data)
         file = packet.files[0] if packet.files else None
         match message:
-            case Hello(block_size=block_size, budget=budget):
-                self._blocks.agree(block_size=block_size, budget=budget)
+            case Hello(block_size=block_size, budget=budget, most=most):
+                self._blocks.agree(block_size=block_size, budget=budget, most=most)
             case Head(snapshot=id, size=size):
                 if file is None:
                     raise OSError("a snapshot came without its file")

@@ -7,9 +7,10 @@ again when the agent was restarted.
 
 import asyncio
 import contextlib
+import resource
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -34,13 +35,14 @@ from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader, Wanted
 from meshcache.store import Held, Store
 from meshcache.tasks import TaskSet
-from meshcache.units import MIB
+from meshcache.units import GIB
 
 log = structlog.get_logger()
 
-MAX_BUDGET = 1024 * MIB
-"""Bytes of blocks that one mount's worker may keep mapped. Mapped blocks are not evicted, so a
-worker gets no more than a quarter of the store."""
+MAX_BUDGET = 16 * GIB
+"""Bytes of blocks that the workers of all mounts may keep mapped. What is mapped is page cache; its
+page tables take a five-hundredth of it. Mapped blocks are not evicted, so the workers get no more
+than three quarters of the store: new blocks come and go in the rest."""
 
 TELL_WITHIN = 10.0
 """Seconds that an open which found its file changed waits for the mount to show the new head."""
@@ -113,6 +115,10 @@ class _Source:
     @property
     def budget(self) -> int:
         return self._mounts.worker_budget
+
+    @property
+    def most(self) -> int:
+        return self._mounts.worker_files
 
     @property
     def opens(self) -> Literal["", "tell", "ask"]:
@@ -218,11 +224,23 @@ class Mounts:
         self.freshness = freshness
         self.reader = reader
         self.prefetcher = prefetcher
-        self.worker_budget = min(MAX_BUDGET, store.quota // 4)
+        self._budget = min(MAX_BUDGET, store.quota * 3 // 4)
+        self._doors: dict[str, Door] = {}
         self._folder = folder
         self._records: dict[str, MountRecord] = {}
         self._sources: dict[str, _Source] = {}
         self._tasks = TaskSet(on_error=self._on_error)
+
+    @property
+    def worker_budget(self) -> int:
+        """Bytes of blocks that each mount's worker may keep mapped."""
+        return self._budget // max(1, len(self._doors))
+
+    @property
+    def worker_files(self) -> int:
+        """Blocks that each may keep mapped: half of this process' descriptors for all."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return files // 2 // max(1, len(self._doors))
 
     def all(self) -> list[MountRecord]:
         """The registered mounts."""
@@ -284,11 +302,25 @@ class Mounts:
                 async with asyncio.timeout(CLAIM_WITHIN):
                     connection = await _accept(listening)
             self._remove_door(mount)
-            await Door(source).serve(connection)
+            with self._shares(mount.id, Door(source)) as door:
+                await door.serve(connection)
         except TimeoutError:
             log.warning("nobody came to a mount's door", mountpoint=mount.mountpoint)
         finally:
             self._forget(mount.id)
+
+    @contextlib.contextmanager
+    def _shares(self, id: str, door: Door) -> Iterator[Door]:
+        """While it lasts, this door's worker has its share of what workers may keep mapped."""
+        self._doors[id] = door
+        try:
+            for other in self._doors.values():
+                other.agree()
+            yield door
+        finally:
+            del self._doors[id]
+            for other in self._doors.values():
+                other.agree()
 
     def _forget(self, id: str) -> None:
         mount = self._records.pop(id, None)

@@ -72,10 +72,12 @@ class FakeAgent:
         *,
         block_size: int = MIB,
         budget: int = 64 * MIB,
+        most: int = 1000,
     ) -> None:
         self.path = path
         self.block_size = block_size
         self.budget = budget
+        self.most = most
         self.lent = 0
         self.doors = 0
         self.greets = True

@@ -47,7 +47,8 @@ class Loan:
 
 
 class Source:
-    dataset, block_size, budget = "models", 1 << 20, 1 << 26
+    dataset, block_size = "models", 1 << 20
+    budget, most = 1 << 26, 1000
 
     def __init__(self, folder: Path) -> None:
         self.loans: list[Loan] = []
@@ -104,7 +105,7 @@ class Worker:
         return decode_to_worker(packet.data), content
 
     async def greeted(self) -> "Worker":
-        assert await self.next() == (Hello("models", 1 << 20, 1 << 26), None)
+        assert await self.next() == (Hello("models", 1 << 20, 1 << 26, 1000), None)
         assert await self.next() == (Head(bytes.fromhex(ID), len(SNAPSHOT)), SNAPSHOT)
         return self
 
@@ -115,6 +116,17 @@ class Worker:
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
     return Source(tmp_path)
+
+
+async def test_a_worker_is_told_when_it_may_keep_less(source: Source) -> None:
+    worker = Worker(source)
+    worker.door.agree()  # before it has begun: it will be told then
+    await worker.greeted()
+    source.budget, source.most = 1 << 25, 500
+    worker.door.agree()
+    assert await worker.next() == (Hello("models", 1 << 20, 1 << 25, 500), None)
+    worker.socket.close()
+    await worker.serving
 
 
 async def test_a_block_is_lent_until_it_is_given_back(source: Source) -> None:

@@ -45,6 +45,7 @@ def test_a_page_that_cannot_be_read_is_an_error_and_no_signal(
         return mapping
 
     monkeypatch.setattr("meshcache.fuse.mapping.map_read_only", map_then_cut)
+    monkeypatch.setattr("meshcache.fuse.mapping._is_tmpfs", lambda *_: False)
     with pytest.raises(StoreError, match="cannot be mapped"):
         map_file(file, 1 << 20)
     os.close(file)
@@ -52,6 +53,7 @@ def test_a_page_that_cannot_be_read_is_an_error_and_no_signal(
 
 def test_an_older_kernel_without_populate_reads_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshcache.fuse.mapping._MADV_POPULATE_READ", 9999)
+    monkeypatch.setattr("meshcache.fuse.mapping._is_tmpfs", lambda *_: False)
     file = memory_file("block", b"x" * 3_000_000)
     assert map_file(file, 3_000_000) == b"x" * 3_000_000
     os.close(file)

@@ -91,6 +91,15 @@ def test_mapped_blocks_stay_within_the_budget_and_go_back(mount: Mount) -> None:
     assert maps.count("memfd:block") <= 9
 
 
+def test_mapped_blocks_of_small_files_stay_within_their_number(mount: Mount) -> None:
+    files = {f"{number:02}": b"%d" % number for number in range(40)}
+    agent, keeping = mount(files, most=8)
+    read = "os.chdir(sys.argv[1])\nprint(sum(int(open(name).read()) for name in os.listdir()))"
+    assert outside(read, keeping.mountpoint) == str(sum(range(40)))
+    wait_until(lambda: agent.lent <= 8)
+    assert agent.lent > 0
+
+
 @pytest.mark.parametrize(
     ("error", "name"),
     [

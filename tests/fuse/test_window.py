@@ -12,7 +12,7 @@ def block(inode: int, index: int, size: int = 10) -> Mapped:
 
 
 def test_the_block_that_was_used_longest_ago_goes_first() -> None:
-    window = Window(30)
+    window = Window(30, 100)
     for index in range(3):
         assert window.add(block(1, index)) == []
     assert window.get((1, 0)) is not None
@@ -22,14 +22,14 @@ def test_the_block_that_was_used_longest_ago_goes_first() -> None:
 
 
 def test_one_block_is_kept_even_if_it_is_larger_than_the_budget() -> None:
-    window = Window(5)
+    window = Window(5, 100)
     window.add(block(1, 0))
     assert [gone.key for gone in window.add(block(1, 1))] == [(1, 0)]
     assert (1, 1) in window
 
 
 def test_a_block_that_comes_twice_is_counted_once_and_the_first_loan_goes_back() -> None:
-    window = Window(100)
+    window = Window(100, 100)
     first, second = block(1, 0), block(1, 0)
     window.add(first)
     assert window.add(second) == [first]
@@ -37,17 +37,22 @@ def test_a_block_that_comes_twice_is_counted_once_and_the_first_loan_goes_back()
     assert window.get((1, 0)) is second
 
 
-@given(st.integers(1, 100), st.lists(st.tuples(st.integers(0, 5), st.integers(1, 40)), max_size=60))
+@given(
+    st.integers(1, 100),
+    st.integers(1, 6),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 40)), max_size=60),
+)
 def test_the_budget_holds_and_every_block_is_either_kept_or_given_back(
-    budget: int, adds: list[tuple[int, int]]
+    budget: int, most: int, adds: list[tuple[int, int]]
 ) -> None:
-    window = Window(budget)
+    window = Window(budget, most)
     gone: list[Mapped] = []
     added = [block(1, index, size) for index, size in adds]
     for one in added:
         gone += window.add(one)
         assert window.bytes == sum(len(kept.view) for kept in window)
         assert window.bytes <= budget or len(window) == 1
+        assert len(window) <= most
     assert sorted(map(id, [*gone, *window])) == sorted(map(id, added))
 
 
