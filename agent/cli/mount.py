@@ -1,7 +1,7 @@
 """``meshcache mount`` and ``meshcache umount``: a dataset as a directory.
 
 The mount's process is the keeper (`meshcache.fuse.keeper`): it stays for as long as the mount does.
-With --daemon another process is started for that, and this one waits until the mount answers.
+With --daemon another process goes on for that, and this one waits until the mount answers.
 """
 
 import asyncio
@@ -11,17 +11,17 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from meshcache.agent.cli import exits
+from meshcache.agent.cli import background, exits
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.errors import AgentUnreachable, DatasetNotFound, InvalidInput, MeshcacheError
 from meshcache.units import parse_duration
@@ -127,7 +127,6 @@ def mount(
             metavar="FILE", help="Make this file when the mount answers, and remove it at the end."
         ),
     ] = None,
-    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Mount a dataset, read-only, until it is unmounted, or until Ctrl-C or SIGTERM."""
     if target.socket is None:
@@ -148,15 +147,19 @@ def mount(
         raise InvalidInput("--bind needs a MOUNTPOINT that this command mounts itself")
     if reach is not None and not volume:
         raise InvalidInput("--reach goes with --volume: a MOUNTPOINT of no volume needs none")
+    ready_fd: int | None = None
     if daemon:
         if is_given:
             raise InvalidInput("a given device is served in the foreground: without --daemon")
         if guest or binds or until_alone is not None:
             raise InvalidInput("--guest, --bind and --until-alone do not go with --daemon")
-        flags = ["--allow-other" if allow_other else "--no-allow-other"]
-        flags += [f"--log-level={log_level}", f"--deadline={deadline}"]
-        flags += [f"--deadline-errno={deadline_errno.value}"]
-        return _in_background(target, name, place, log_file, flags)
+        # That process stands in the root of the file system.
+        target = replace(target, socket=target.socket.absolute())
+        ready_file = ready_file and ready_file.absolute()
+        went = background.go_on(log_file or _log_folder() / f"mount-{name}.log")
+        if isinstance(went, background.Waited):
+            return went.code
+        ready_fd = went
 
     _end_when_told()
     from meshcache.agent import logs
@@ -166,7 +169,7 @@ def mount(
 
     def ready() -> None:
         if ready_fd is not None:
-            os.write(ready_fd, b"ready")
+            os.write(ready_fd, background.READY)
             os.close(ready_fd)
         else:
             print(f"{name} is mounted at {place}", file=sys.stderr)
@@ -299,63 +302,8 @@ class _Registration:
             ask(self._target, tell)
 
 
-def _in_background(
-    target: Target,
-    name: str,
-    place: Path,
-    log_file: Path | None,
-    flags: list[str],
-) -> int:
-    log_file = log_file or _log_folder() / f"mount-{name}.log"
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        log = log_file.open("ab")
-    except OSError as error:
-        raise InvalidInput(f"log file {log_file}: {error.strerror}") from error
-    with log:
-        start = log.seek(0, os.SEEK_END)
-        answer, ready = os.pipe()
-        command = [sys.executable, "-P", "-m", "meshcache.agent.cli"]
-        command += ["--socket", str(target.socket), "mount", f"--ready-fd={ready}"]
-        command += [*flags, "--", name, str(place)]
-        with os.fdopen(answer, "rb") as waiting:
-            try:
-                # Of a session of its own: Ctrl-C and a closed terminal are not for it.
-                keeper = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=log,
-                    pass_fds=[ready],
-                    start_new_session=True,
-                    cwd="/",
-                )
-            finally:
-                os.close(ready)
-            try:
-                said = waiting.read()
-            except KeyboardInterrupt:
-                keeper.terminate()
-                keeper.wait()
-                raise
-    if said == b"ready":
-        return exits.OK
-    code = keeper.wait()
-    print(_last_line(log_file, start), file=sys.stderr)
-    return code if code > 0 else exits.FAILED
-
-
 def _log_folder() -> Path:
     if os.geteuid() == 0:
         return Path("/var/log/meshcache")
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local" / "state") / "meshcache"
-
-
-def _last_line(log_file: Path, start: int) -> str:
-    """What the background process said at its end."""
-    with log_file.open("rb") as log:
-        log.seek(start)
-        lines = log.read().decode("utf-8", "replace").splitlines()
-    own = [line for line in lines if line.startswith("meshcache: ")]
-    return own[-1] if own else f"meshcache: the mount ended before it was ready: see {log_file}"
