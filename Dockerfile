@@ -11,8 +11,8 @@ FROM ${BASE} AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-      gcc libfuse3-dev pkg-config python3 python3-dev python3-venv \
- && rm -rf /var/lib/apt/lists/*
+      binutils gcc libfuse3-dev pkg-config python3 python3-dev python3-venv \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE MANIFEST.in ./
 COPY meshcache ./meshcache
@@ -21,14 +21,22 @@ COPY fuse ./fuse
 COPY gossip ./gossip
 RUN python3 -m venv /opt/meshcache \
  && /opt/meshcache/bin/pip install --no-cache-dir -c constraints.txt . \
- && find /opt/meshcache -name __pycache__ -prune -exec rm -rf {} + \
- && /opt/meshcache/bin/python -m compileall -q /opt/meshcache/lib
+ && /opt/meshcache/bin/pip check \
+ && /opt/meshcache/bin/pip uninstall -q -y setuptools pip
+# What never runs here goes: tests, debugging symbols, and botocore's descriptions of services other than S3 and
+# those that give credentials for it (roles, web identities, single sign-on).
+WORKDIR /opt/meshcache/lib
+RUN find . -depth -type d \( -name tests -o -name _tests -o -name __pycache__ \) -exec rm -rf {} + \
+ && find . -path '*/botocore/data/*' -prune -type d ! -name s3 ! -name sts ! -name sso ! -name sso-oidc \
+      -exec rm -rf {} + \
+ && find . -name '*.so' ! -path '*/numpy/*' ! -path '*.libs/*' -exec strip --strip-unneeded {} + \
+ && ../bin/python -m compileall -q .
 
 FROM ${BASE}
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates fuse3 python3 \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old \
  && install -d -o 65532 -g 65532 /var/cache/meshcache /run/meshcache /meshcache
 COPY --from=build /opt/meshcache /opt/meshcache
 ENV PATH=/opt/meshcache/bin:$PATH \
