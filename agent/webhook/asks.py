@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from meshcache.agent.webhook.names import ASKING, DATASETS, INJECTED, REFUSING, label_of
+from meshcache.agent.webhook.names import ASKING, DATASETS, INJECTED, MIRROR, REFUSING, label_of
 from meshcache.errors import InvalidInput
 
 Pod = dict[str, Any]
+Container = dict[str, Any]
 
 _PART = re.compile(r"(?P<name>[^:,\s]+):(?P<path>/[^:,]*)(?P<ro>:ro)?")
 
@@ -25,8 +26,11 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 def wants_injection(pod: Pod) -> bool:
-    """Whether the pod asks at all: by a label or by the annotation, unless it refuses."""
+    """Whether the pod asks at all: by a label or by the annotation, unless it refuses, or is the
+    picture of one that a kubelet has from a file, which cannot be changed."""
     labels = _labels(pod)
+    if MIRROR in _annotations(pod):
+        return False
     if any(labels.get(label) == value for label, value in REFUSING.items()):
         return False
     if any(labels.get(label) == value for label, value in ASKING.items()):
@@ -60,6 +64,8 @@ def asks_of(pod: Pod, is_dataset: Callable[[str], bool]) -> list[Ask]:
         volume = label_of(f"meshcache-{name}", path)
         if volume not in done:
             _check_free(pod, name, path)
+            if any(ask.path == path for ask in found):
+                raise InvalidInput(f"annotation {DATASETS}: two datasets at {path}")
             found.append(Ask(name, volume, path))
     return sorted(found, key=lambda ask: (ask.dataset, ask.volume))
 
@@ -86,15 +92,21 @@ def _annotated(text: str) -> Iterator[tuple[str, str]]:
                 f"annotation {DATASETS}: {part!r} cannot be read: write NAME:/PATH or NAME:/PATH:ro"
             )
         path = match["path"].rstrip("/")
-        if not path or {".", ".."} & set(path.split("/")):
+        if not path or {"", ".", ".."} & set(path[1:].split("/")):
             raise InvalidInput(
                 f"annotation {DATASETS}: {match['path']!r} is no place for a dataset"
             )
         yield match["name"], path
 
 
+def containers(pod: Pod) -> Iterator[Container]:
+    """All containers of a pod, in the order in which they start."""
+    for group in ("initContainers", "containers"):
+        yield from pod["spec"].get(group) or ()
+
+
 def _check_free(pod: Pod, dataset: str, path: str) -> None:
-    for container in pod["spec"].get("containers") or ():
+    for container in containers(pod):
         for mount in container.get("volumeMounts") or ():
             if mount.get("mountPath", "").rstrip("/") == path:
                 raise InvalidInput(

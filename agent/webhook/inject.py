@@ -6,10 +6,17 @@ from typing import Any
 
 import msgspec
 
-from meshcache.agent.webhook import sidecar
-from meshcache.agent.webhook.asks import Ask, Pod, asks_of, injected, wants_injection
+from meshcache.agent.webhook import sidecar, unfit
+from meshcache.agent.webhook.asks import (
+    Ask,
+    Pod,
+    asks_of,
+    containers,
+    injected,
+    wants_injection,
+)
 from meshcache.agent.webhook.modes import WAYS, Served
-from meshcache.agent.webhook.names import INJECTED, SIDECAR, label_of
+from meshcache.agent.webhook.names import CACHE_VOLUME, INJECTED, RUN_VOLUME, SIDECAR, label_of
 from meshcache.agent.webhook.settings import SidecarSettings
 
 ALONE_FOR = {"Never": 3, "OnFailure": 330}
@@ -48,9 +55,12 @@ def inject(
         return Injection(pod, [], [])
     rewrite = _Rewrite(copy.deepcopy(pod), settings, key_for)
     asks = asks_of(pod, is_dataset)
+    unfit.check(pod, asks, settings)
     for ask in asks:
         rewrite.serve(ask)
     rewrite.propagate()
+    if asks:
+        rewrite.warnings += unfit.warnings(rewrite.pod, rewrite.served, settings)
     return Injection(rewrite.pod, [ask.dataset for ask in asks], rewrite.warnings)
 
 
@@ -63,22 +73,16 @@ class _Rewrite:
         self._key_for = key_for
         self._done = injected(pod)
         self._added: list[dict[str, Any]] = []
-        self._number = 1 + max(
-            (int(name.removeprefix(SIDECAR)) for name in self._names() if _is_ours(name)),
-            default=-1,
-        )
+        named = (*containers(pod), *(pod["spec"].get("volumes") or ()))
+        self._number = 1 + max((_number_of(one["name"]) for one in named), default=-1)
 
-    def _names(self) -> Iterator[str]:
-        for container in self._containers():
-            yield container.get("name", "")
-
-    def _containers(self) -> Iterator[dict[str, Any]]:
-        spec = self.pod["spec"]
-        for group in ("initContainers", "containers"):
-            yield from spec.get(group) or ()
+    @property
+    def served(self) -> dict[str, str]:
+        """Volume -> the dataset that it shows."""
+        return self._done
 
     def _apps(self) -> Iterator[dict[str, Any]]:
-        return (one for one in self._containers() if not _is_ours(one.get("name", "")))
+        return (one for one in containers(self.pod) if not _is_ours(one["name"]))
 
     # --- one dataset
 
@@ -103,8 +107,8 @@ class _Rewrite:
     def _show_at(self, ask: Ask) -> None:
         """The annotation says where: every container of the pod sees it there."""
         for container in self._apps():
-            mounts = container.setdefault("volumeMounts", [])
-            mounts.append({"name": ask.volume, "mountPath": ask.path, "readOnly": True})
+            shown = {"name": ask.volume, "mountPath": ask.path, "readOnly": True}
+            container["volumeMounts"] = [*(container.get("volumeMounts") or ()), shown]
 
     def _alone_for(self) -> int:
         """How long a classic sidecar waits for the app to come back before it ends."""
@@ -178,7 +182,17 @@ class _Rewrite:
             for mount in container.get("volumeMounts") or ():
                 if mount["name"] in self._done:
                     mount["mountPropagation"] = "HostToContainer"
+                    mount.pop("recursiveReadOnly", None)  # which forbids propagation
 
 
 def _is_ours(name: str) -> bool:
-    return name.startswith(SIDECAR) and name.removeprefix(SIDECAR).isdigit()
+    return name.startswith(SIDECAR) and _number_of(name) >= 0
+
+
+def _number_of(name: str) -> int:
+    """The number of a sidecar or one of its volumes; -1 for whatever else has this name."""
+    for kind in (SIDECAR, CACHE_VOLUME, RUN_VOLUME):
+        number = name.removeprefix(kind)
+        if number != name and number.isdecimal() and number.isascii():
+            return int(number)
+    return -1

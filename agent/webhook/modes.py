@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from meshcache.agent.webhook.names import CACHE_VOLUME, SIDECAR
+from meshcache.agent.webhook.names import CACHE_VOLUME, RUN_VOLUME, SIDECAR
 from meshcache.agent.webhook.settings import Mode, SidecarSettings
 
 MOUNTS: Final = "/meshcache"
@@ -44,7 +44,7 @@ class Served(msgspec.Struct, frozen=True):
 
     @property
     def run_volume(self) -> str:
-        return f"meshcache-run-{self.number}"
+        return f"{RUN_VOLUME}{self.number}"
 
     @property
     def mountpoint(self) -> str:

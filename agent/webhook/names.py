@@ -22,11 +22,17 @@ DATASETS: Final = "meshcache.io/datasets"
 INJECTED: Final = "meshcache.io/injected"
 """Annotation, written by the webhook: ``VOLUME=NAME,...``, what it has put in."""
 
+MIRROR: Final = "kubernetes.io/config.mirror"
+"""Annotation of the kubelet's: the pod comes from a file on its node."""
+
 SIDECAR: Final = "meshcache-fuse-"
 """What the names of the sidecar containers begin with; a number follows."""
 
 CACHE_VOLUME: Final = "meshcache-cache-"
 """Likewise the volumes that their agents keep blocks in."""
+
+RUN_VOLUME: Final = "meshcache-run-"
+"""Likewise the volumes for sockets, and for what a sidecar leaves to the next."""
 
 
 def label_of(name: str, *more: str) -> str:
