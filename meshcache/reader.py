@@ -102,7 +102,8 @@ class _Found(NamedTuple):
     held: Held
     source: Source
     uncounted: bool = False
-    """Whether the member that gave it has not counted it as read: a load had asked for it."""
+    """Whether the member that gave it has not counted it as read: it was asked for by a load, or
+    by an owner for its store."""
 
     def share(self) -> Self:
         return self._replace(held=self.held.share())
@@ -138,7 +139,7 @@ class Reader:
         self._origin_reads = _flights()
         self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
         """By dataset. Snapshots are no bytes of a dataset's."""
-        self._ahead: OrderedDict[BlockId, Source] = OrderedDict()
+        self._ahead: OrderedDict[BlockId, tuple[Source, bool]] = OrderedDict()
         self.loaded_from: Counter[Source] = Counter()
         """Bytes that `load` had to fetch, by where they were found."""
         self.steps: Counter[str] = Counter()
@@ -162,7 +163,7 @@ class Reader:
         held, source, uncounted = await self._have(wanted, self._find)
         if wanted.block.file.origin != SNAPSHOT_ORIGIN:
             # What was fetched ahead of its reader was found where that found it.
-            source = self._ahead.pop(wanted.block.id, source)
+            source, uncounted = self._ahead.pop(wanted.block.id, (source, uncounted))
             traffic = self.traffic[wanted.dataset]
             traffic.read(source, held.length)
             if uncounted:
@@ -203,7 +204,7 @@ class Reader:
 
     async def _find_ahead(self, wanted: Wanted) -> _Found:
         found = await self._find(wanted)
-        self._ahead[wanted.block.id] = found.source
+        self._ahead[wanted.block.id] = found.source, found.uncounted
         if len(self._ahead) > AHEAD:
             self._ahead.popitem(last=False)
         return found
@@ -284,7 +285,8 @@ class Reader:
             if member == self._mesh.me:
                 break
             try:
-                return await self._fetch(member, wanted, only_if_held=True)
+                found = await self._fetch(member, wanted, only_if_held=True)
+                return found._replace(uncounted=True)
             except (PeerError, OriginError, ChecksumMismatch) as error:
                 self.steps[type(error).__name__] += 1
         return await self._read_from_origin(wanted, purpose)

@@ -108,3 +108,17 @@ async def test_a_reader_that_waits_for_what_a_load_fetches_counts_once(
         origin.open.set()
     assert nodes["a"].traffic["data"] == Traffic(fetched=MIB, loaded=MIB)
     assert nodes["b"].traffic["data"] == Traffic(peer=MIB, given=MIB)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_what_an_owner_reads_of_the_one_before_it_counts_as_given(
+    ahead: bool, nodes: Nodes, wanted: Wanted
+) -> None:
+    await nodes["b"].load(wanted)
+    nodes.stores["a"].discard(wanted.block.id)
+    nodes.views["a"].previous = ["b"]
+    if ahead:
+        await nodes["a"].read_ahead(wanted)
+    await nodes.bytes_of("a", wanted.block)
+    assert nodes["a"].traffic["data"] == Traffic(peer=MIB, given=MIB, fetched=MIB, loaded=MIB)
+    assert nodes["b"].traffic["data"] == Traffic()
