@@ -186,7 +186,11 @@ class Reader:
         Raises:
             OriginError, DeadlineExceeded: as `read`.
         """
-        found = await self._have(wanted, self._find_for_load)
+        if list(self._mesh.owners(wanted.block.id, 1)) == [self._mesh.me]:
+            # A read would come to the same fill by way of one more flight.
+            found = await self._have_to_give(wanted, only_if_held=False, purpose="load")
+        else:
+            found = await self._have(wanted, self._find_for_load)
         found.release()
         if found.source != "store":
             self.loaded_from[found.source] += wanted.block.length

@@ -164,6 +164,7 @@ class MeshView:
         # newer one counts.
         there.sort(key=lambda peer: (peer.state == "alive", peer.since))
         self._by_store = {peer.store_id: peer for peer in there if peer.store_id}
+        self._suspects = sum(peer.state != "alive" for peer in self._by_store.values())
         owning = self._owning()
         candidates = sorted(_candidate(peer) for peer in owning)
         self._placement = Placement(candidates)
@@ -204,8 +205,7 @@ class MeshView:
         return ranked.index(self._me) if self._me in ranked else None
 
     def _living_of(self, placement: Placement, key: bytes, count: int) -> list[str]:
-        suspects = sum(peer.state != "alive" for peer in self._by_store.values())
-        ranked = placement.rank_key(key, count + suspects)
+        ranked = placement.rank_key(key, count + self._suspects)
         return [store for store in ranked if self._by_store[store].state == "alive"][:count]
 
     async def fetch(

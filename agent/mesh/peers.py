@@ -196,10 +196,14 @@ class PeerClient:
         site = _site(peer)
         nonce = os.urandom(16).hex()
         proof = self._keys.sign(method, target, "", b"", time.time(), nonce)
-        refused = Whole(MAX_ANSWER)
+        refused: Whole | None = None
 
         def body_of(head: Head) -> Body:
-            return refused if head.status >= 300 else receive(head, nonce)
+            nonlocal refused
+            if head.status < 300:
+                return receive(head, nonce)
+            refused = Whole(MAX_ANSWER)
+            return refused
 
         under_way = self._under_way.setdefault(peer.store_id, set())
         try:
@@ -217,7 +221,7 @@ class PeerClient:
             raise PeerUnreachable(f"{peer.name} at {peer.address}: {cause_of(error)}") from error
         except BadAnswer as error:
             raise PeerFailed(f"{peer.name} at {peer.address}: {error}") from error
-        if head.status >= 300:
+        if refused is not None:
             raise self._error(peer, head, nonce, bytes(refused.data))
         return head
 

@@ -64,15 +64,19 @@ class S3Gets:
         path = f"{prefix}/{quote(key.encode('utf-8', 'surrogateescape'), safe='/~')}"
         if lease.secrets:
             headers = self._signer_of(lease).headers(site.authority, path, headers, time.time())
-        refused = First(_MAX_ERROR)
+        refused: First | None = None
 
         def body_of(head: Head) -> Body:
-            return take(head) if head.status in (200, 206) else refused
+            nonlocal refused
+            if head.status in (200, 206):
+                return take(head)
+            refused = First(_MAX_ERROR)
+            return refused
 
         head = await self._client.ask(
             site, "GET", path, HEADERS | headers, body_of, silence=silence
         )
-        if head.status not in (200, 206):
+        if refused is not None:
             raise _error(head, bytes(refused.data))
 
     def _signer_of(self, lease: Lease) -> Signer:
