@@ -19,7 +19,7 @@ import uvloop
 
 from meshcache.fuse import mountpoint
 from meshcache.fuse.device import Device
-from meshcache.fuse.session_loops import serve
+from meshcache.fuse.session_loops import SessionLoops, serve
 
 _FOREVER = 86400.0
 
@@ -95,11 +95,8 @@ async def _serve(source: Path, place: Path) -> None:
     device = Device(mounted)
     device.go_on_with(os.dup(mounted))  # it comes over one file from the start
     gc.freeze()
-    await serve(
-        Null(source),
-        device,
-        lambda task, error: print(task, error, file=sys.stderr),
-    )
+    loops = SessionLoops(device, lambda task, error: print(task, error, file=sys.stderr))
+    await serve(Null(source), loops)
 
 
 def main() -> None:

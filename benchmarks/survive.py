@@ -1,4 +1,5 @@
-"""``make soak``: a mount under readers of all kinds while its worker, or its agent, is killed.
+"""``make soak``: a mount under readers of all kinds while its worker or its agent is killed, or its
+worker is replaced on demand.
 
 Two agents; one holds what is mounted at the other. Readers (`benchmarks.load`) compare every byte.
 For each kill the pause is the longest operation of any reader that was under way at that moment, so
@@ -66,15 +67,23 @@ async def kill_agent(stage: Stage, chance: random.Random) -> float:
     return moment
 
 
-PARTS: dict[str, Kill] = {"worker": kill_worker, "agent": kill_agent}
+async def upgrade(stage: Stage, chance: random.Random) -> float:
+    """Replace the worker on demand; gives when."""
+    await asyncio.sleep(chance.uniform(0.2, 1.0))
+    moment = time.time()
+    await stage.node.cli("upgrade-worker", str(stage.node.mountpoint))
+    return moment
+
+
+PARTS: dict[str, Kill] = {"worker": kill_worker, "agent": kill_agent, "upgrade": upgrade}
 
 
 def described(part: str, moments: Sequence[float], report: Report) -> dict[str, object]:
     """One part's figures."""
     pauses = sorted(report.pauses(moments))
     return {
-        "killed": part,
-        "kills": len(moments),
+        "part": part,
+        "times": len(moments),
         "operations": report.operations,
         "errors": len(report.errors),
         "wrong": report.wrong,
@@ -110,7 +119,7 @@ async def soak(parts: Sequence[str], kills: int, seed: int) -> list[dict[str, ob
 
 def main() -> int:
     parser = argparse.ArgumentParser("benchmarks.survive", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="of each part")
+    parser.add_argument("--kills", type=int, default=100, help="or upgrades, of each part")
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()

@@ -1,9 +1,11 @@
 """The workers of one mount: one that answers the kernel, and a spare that is ready to.
 
-A spare was forked from the template, has answered FUSE_INIT as the first worker did, and waits.
-When the worker dies, the spare is given the snapshots that were shown, the door and the device, and
-the kernel puts back what the dead one had read (`meshcache.fuse.kernel`); then the next spare is
-made. So whoever reads waits a moment, and sees nothing of it.
+When the worker dies, the spare (`meshcache.fuse.spares`) is given the snapshots that were shown,
+the door and the device, and the kernel puts back what the dead one had read
+(`meshcache.fuse.kernel`). So whoever reads waits a moment, and sees nothing of it.
+
+For an upgrade the spare is one of the new program. It gets a door of its own; the worker reads no
+more requests, the new one begins to, and the old one ends when it has answered what it had read.
 """
 
 import contextlib
@@ -20,8 +22,11 @@ from meshcache.fuse.kernel import Kernel
 from meshcache.fuse.messages import (
     Answering,
     DoorLost,
+    Drain,
+    Drained,
     FromWorker,
     Go,
+    Left,
     NewDoor,
     Ping,
     Report,
@@ -31,19 +36,20 @@ from meshcache.fuse.messages import (
     encode,
 )
 from meshcache.fuse.poll import Poll
-from meshcache.fuse.process import Template, WorkerProcess, how
+from meshcache.fuse.process import WorkerProcess
 from meshcache.fuse.restarts import SHORT_LIFE, Restarts
 from meshcache.fuse.shown import Shown
+from meshcache.fuse.spares import START, Spares
 from meshcache.fuse.standin import StandIn
 from meshcache.fuse.watch import Watch
 
 log = structlog.get_logger("meshcache.fuse.keeper")
 
-START = 60.0
-"""Seconds that a worker has from its start until it could answer."""
-
 LOOK_EVERY = 0.5
 """Seconds between two looks at the requests that wait while there is no worker."""
+
+GRACE = 5.0
+"""Seconds beyond the deadline that a worker which was replaced has to answer what it had read."""
 
 
 class MountLost(Exception):
@@ -53,35 +59,36 @@ class MountLost(Exception):
 class Crew:
     """One mount's workers."""
 
-    def __init__(self, poll: Poll, terms: Serve, on_door_lost: Callable[[], None]) -> None:
+    def __init__(self, poll: Poll, terms: Serve, on_door_wanted: Callable[[], None]) -> None:
         """Start the first worker; `poll` is what its owner waits with.
 
-        `on_door_lost` is called when the door has closed, and another one is to be brought.
+        `on_door_wanted` is called when a door is to be brought: the present one has closed, or a
+        new worker needs one of its own.
         """
         self.shown = Shown()
         self._poll = poll
         self._terms = terms
-        self._on_door_lost = on_door_lost
+        self._on_door_wanted = on_door_wanted
         self._restarts = Restarts()
         self._watch = Watch(terms.deadline)
+        self._spares = Spares(poll, terms, on_message=self._hear, on_failed=self._upgrade_failed)
         self._kernel: Kernel | None = None
         self._stand_in: StandIn | None = None
-        self._accepted = b""
         self._lasts = True
         self._door: socket.socket | None = None
-        self._template = self._start_template()
-        self._worker: WorkerProcess | None = self._fork()
-        self._spare: WorkerProcess | None = None
-        self.spare_ready = False
-        """Whether another worker could take over at once."""
-        self._spare_until = 0.0
+        self._worker: WorkerProcess | None = self._spares.fork()
+        self._successor: WorkerProcess | None = None
+        self._retiring: dict[WorkerProcess, float] = {}
+        self._upgrade_asked = False
+        self._upgrade_until: float | None = None
+        self._wants_door = False
         self._not_before = 0.0
         self._look_at = 0.0
         self._served_since = 0.0
-        self._died_at: float | None = None
+        self._gone_at: float | None = None
         self._pause = 0.0
-        self.refused = 0
-        """Workers whose answer to FUSE_INIT was another one than the kernel was told."""
+        self._upgrades = self._failed = 0
+        self._problem = ""
         self.answering = False
         """Whether a worker answers the kernel at this moment."""
 
@@ -90,14 +97,22 @@ class Crew:
         """Whether there is a worker that answers or could."""
         return self._worker is not None
 
+    @property
+    def spares(self) -> Spares:
+        """Where the next workers come from."""
+        return self._spares
+
     # --- the agent --------------------------------------------------------------------------
 
     def use_door(self, door: socket.socket) -> None:
         """Take over a new door to the agent."""
         self._close_door()
         self._door = door
-        if self._worker is not None:
-            self._worker.send(NewDoor(), [door.fileno()])
+        if worker := self._successor or self._worker:
+            if self._wants_door and self._spares.ready and worker is self._worker:
+                self._hand_over(worker)
+            else:
+                worker.send(NewDoor(), [door.fileno()])
         self._report()
 
     def _close_door(self) -> None:
@@ -109,12 +124,16 @@ class Crew:
         """Tell the agent how it stands. It may be gone, or busy: this is worth no wait."""
         if self._door is None:
             return
-        looping = self._restarts.looping
+        worker = self._worker if self.answering else None
         report = Report(
-            "slowed" if looping else "serving" if self.answering else "replacing",
-            self._worker.pid if self._worker is not None and self.answering else 0,
-            self._restarts.deaths,
-            self._pause,
+            state="slowed" if self._restarts.looping else "serving" if worker else "replacing",
+            worker=worker.pid if worker else 0,
+            restarts=self._restarts.deaths,
+            pause=self._pause,
+            version=worker.version if worker else "",
+            upgrades=self._upgrades,
+            failed=self._failed,
+            problem=self._problem,
         )
         with contextlib.suppress(OSError):
             self._door.send(encode(report), socket.MSG_DONTWAIT)
@@ -135,8 +154,9 @@ class Crew:
         if worker is None:
             raise EnvironmentUnfit("the mount's worker ended before it was ready")
         worker.introduce(kernel.init, self._terms).settimeout(START)
-        self._accepted = worker.first_answer()
-        kernel.answer_init(raise_limits(self._accepted))
+        accepted = worker.first_answer()
+        kernel.answer_init(raise_limits(accepted))
+        self._spares.begin(kernel, accepted)
         self._go(worker)
 
     # --- later ones -------------------------------------------------------------------------
@@ -150,22 +170,19 @@ class Crew:
         """
         now = time.monotonic()
         may_begin = now >= self._not_before
-        if self._worker is None and self.spare_ready and may_begin:
+        if self._worker is None and self._spares.ready and may_begin:
             self._take_over()
-        if self._spare is None and may_begin and (self.answering or self._worker is None):
-            self._make_spare(now)
-        if self._spare is not None and not self.spare_ready and now >= self._spare_until:
-            log.error("a worker did not get ready", pid=self._spare.pid, within=START)
-            self._spare.kill()
-            if not self._spare.pid:
-                self._template.kill()  # it does not even fork
-            self._spare_until = now + START
+        if may_begin and (self.answering or self._worker is None):
+            self._spares.make(now)
+        self._spares.check(now)
+        self._tend_upgrade(now)
+        self._tend_retiring(now)
         if self._worker is not None:
             return self._tend_worker(self._worker, now)
         if now >= self._look_at and self._stand_in is not None:
-            self._stand_in.look(now, since=self._died_at or now)
+            self._stand_in.look(now, since=self._gone_at or now)
             self._look_at = now + LOOK_EVERY
-        return min(LOOK_EVERY, self._not_before - now) if not may_begin else LOOK_EVERY
+        return LOOK_EVERY if may_begin else min(LOOK_EVERY, self._not_before - now)
 
     def _tend_worker(self, worker: WorkerProcess, now: float) -> float:
         if not self.answering:
@@ -183,57 +200,17 @@ class Crew:
             worker.send(Ping())
         return self._watch.every
 
-    def _start_template(self) -> Template:
-        template = Template(self._report_end)
-        self._poll.add(template.control, self._hear_template)
-        return template
-
-    def _hear_template(self) -> None:
-        if not self._template.hear():
-            self._poll.drop(self._template.control)
-            log.error("the template of workers died", how=how(self._template.close()))
-            self._not_before = time.monotonic() + self._restarts.died(0.0)
-            self._template = self._start_template()
-
-    def _fork(self) -> WorkerProcess:
-        worker = self._template.fork()
-        self._poll.add(worker.control, lambda: self._hear(worker))
-        return worker
-
-    def _make_spare(self, now: float) -> None:
-        assert self._kernel is not None
-        spare = self._spare = self._fork()
-        self.spare_ready = False
-        self._spare_until = now + START
-        first = spare.introduce(self._kernel.init, self._terms)
-        self._poll.add(first, lambda: self._compare(spare))
-
-    def _compare(self, spare: WorkerProcess) -> None:
-        assert spare.first is not None
-        self._poll.drop(spare.first)
-        try:
-            answer = spare.first_answer()
-        except EnvironmentUnfit as error:
-            log.error("a worker is of no use", pid=spare.pid, why=str(error))
-            spare.kill()
-            return
-        if answer != self._accepted:
-            # The kernel was told something else, once and for all.
-            log.error("a worker speaks another protocol than this mount: refused", pid=spare.pid)
-            self.refused += 1
-            spare.kill()
-            return
-        self.spare_ready = True
-
     def _take_over(self) -> None:
-        worker = self._worker = self._spare
-        self._spare, self.spare_ready = None, False
-        assert worker is not None
+        worker = self._worker = self._spares.take()
+        self._prepare(worker)
+        self._upgraded()
+        self._go(worker)
+
+    def _prepare(self, worker: WorkerProcess) -> None:
         for show, file in self.shown:
             worker.send(show, [file])
         if self._door is not None:
             worker.send(NewDoor(), [self._door.fileno()])
-        self._go(worker)
 
     def _go(self, worker: WorkerProcess) -> None:
         assert self._kernel is not None
@@ -247,6 +224,74 @@ class Crew:
             device = os.dup(self._kernel.device)
         worker.send(Go(), [device])
         os.close(device)
+
+    # --- another version --------------------------------------------------------------------
+
+    def upgrade(self) -> None:
+        """Replace the worker by one of the program as it is installed now, as soon as it may be. If
+        that fails, the worker stays; the report says why."""
+        self._upgrade_asked = True
+
+    def _tend_upgrade(self, now: float) -> None:
+        if self._upgrade_until is None:
+            # One after the other: the worker that was replaced last has to end first.
+            if self._upgrade_asked and self.answering and not self._spares.is_renewed:
+                self._upgrade_asked = False
+                self._upgrade_until = now + START
+                self._spares.renew()
+            return
+        if now >= self._upgrade_until:
+            self._upgrade_failed(f"it was not ready within {START:g} s")
+        elif self._spares.ready and not self._wants_door:
+            self._wants_door = True
+            self._on_door_wanted()
+
+    def _upgrade_failed(self, why: str) -> None:
+        if self._upgrade_until is None:
+            return
+        log.error("the worker is not replaced by a newer one", why=why)
+        self._upgrade_until, self._wants_door = None, False
+        self._failed += 1
+        self._problem = why
+        self._spares.go_back()
+        self._report()
+
+    def _hand_over(self, worker: WorkerProcess) -> None:
+        self._successor = self._spares.take()
+        self._prepare(self._successor)
+        self._gone_at = time.monotonic()
+        worker.send(Drain())
+
+    def _drained(self, worker: WorkerProcess) -> None:
+        self._retiring[worker] = time.monotonic() + self._terms.deadline + GRACE
+        self._worker, self.answering = None, False
+        self._succeed()
+
+    def _succeed(self) -> None:
+        """There is no worker any more: if there is a successor, its time has come."""
+        if self._successor is not None:
+            self._worker, self._successor = self._successor, None
+            self._upgraded()
+            self._go(self._worker)
+
+    def _upgraded(self) -> None:
+        if self._upgrade_until is not None:
+            self._upgrade_until, self._wants_door = None, False
+            self._upgrades += 1
+            if not self._retiring:
+                self._spares.forget_former()
+
+    def _tend_retiring(self, now: float) -> None:
+        for worker in [worker for worker, until in self._retiring.items() if now >= until]:
+            log.error("a worker that was replaced does not end", pid=worker.pid)
+            worker.kill()
+            self._retiring[worker] = now + START
+
+    def _retired(self, worker: WorkerProcess, *, clean: bool) -> None:
+        if self._retiring.pop(worker, None) is not None and not clean and self._kernel is not None:
+            self._kernel.resend()
+        if not self._retiring:
+            self._spares.forget_former()
 
     # --- what they say ----------------------------------------------------------------------
 
@@ -274,15 +319,19 @@ class Crew:
                 self.shown.told(snapshot)
             case DoorLost() if worker is self._worker:
                 self._close_door()
-                self._on_door_lost()
+                self._on_door_wanted()
             case Answering() if worker is self._worker:
                 self._answers(worker)
+            case Drained() if worker is self._worker:
+                self._drained(worker)
+            case Left():
+                worker.left = True
 
     def _answers(self, worker: WorkerProcess) -> None:
         self.answering = True
-        if self._died_at is not None:
-            self._pause = round(time.monotonic() - self._died_at, 4)
-            self._died_at = None
+        if self._gone_at is not None:
+            self._pause = round(time.monotonic() - self._gone_at, 4)
+            self._gone_at = None
             log.warning("another worker answers", pid=worker.pid, after=self._pause)
         self._report()
 
@@ -293,30 +342,34 @@ class Crew:
         worker.close()
         if self._kernel is not None and self._kernel.ended:
             return  # as it should be: the mount has ended
-        now, served = time.monotonic(), 0.0
-        was_serving = worker is self._worker
-        if was_serving:
-            served = now - self._served_since if self.answering else 0.0
-            self._worker, self.answering = None, False
-            self._died_at = self._died_at or now
+        if worker in self._retiring:
+            self._retired(worker, clean=worker.left)
         else:
-            self._spare, self.spare_ready = None, False
+            self._died(worker)
+
+    def _died(self, worker: WorkerProcess) -> None:
+        now = time.monotonic()
         was_looping = self._restarts.looping
+        served = now - self._served_since if worker is self._worker and self.answering else 0.0
         self._not_before = now + self._restarts.died(served)
         log.error("a worker died", pid=worker.pid, served=round(served, 3))
-        if was_serving and not self._lasts:
-            raise MountLost
-        if was_serving and self._stand_in is not None:
-            self._stand_in.died(now, young=served <= SHORT_LIFE)
+        if worker is self._worker:
+            self._gone_at = self._gone_at or now
+            self._worker, self.answering = None, False
+            if not self._lasts:
+                raise MountLost
+            if self._stand_in is not None:
+                self._stand_in.died(now, young=served <= SHORT_LIFE)
+            self._succeed()
+        elif worker is self._successor:
+            self._successor = None
+            self._upgrade_failed("it died before it took over")
+        else:
+            self._spares.ended(worker)
         if self._restarts.looping and not was_looping:
             note = "workers die again and again: each new one waits longer"
             log.error("event", type="Warning", reason="MountWorkerCrashLoop", note=note)
         self._report()
-
-    @staticmethod
-    def _report_end(pid: int, code: int) -> None:
-        if code:
-            log.error("a worker's process ended", pid=pid, how=how(code))
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -324,8 +377,8 @@ class Crew:
         """Leave nothing behind: no worker, no door, no snapshot. `at_once` where there is no mount
         yet: a process that still starts is not waited for."""
         self._close_door()
-        for worker in (self._worker, self._spare):
+        for worker in (self._worker, self._successor, *self._retiring):
             if worker is not None:
                 worker.close()
-        self._template.close(at_once=at_once)
+        self._spares.close(at_once=at_once)
         self.shown.close()

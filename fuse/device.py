@@ -24,6 +24,7 @@ class Device:
         self._serve: Callable[[], None] | None = None
         self._is_answered = False
         self._watched = False
+        self._left = False
         self._loop = asyncio.get_running_loop()
         self._poll = select.poll()
 
@@ -54,9 +55,19 @@ class Device:
 
     def resume(self) -> None:
         """Look for requests again."""
-        if self._serve is not None and not self._watched:
+        if self._serve is not None and not self._watched and not self._left:
             self._loop.add_reader(self.number, self._serve)
             self._watched = True
+
+    def leave(self) -> None:
+        """Read no more requests: they are another one's."""
+        self._left = True
+        self.pause()
+
+    @property
+    def left(self) -> bool:
+        """Whether its requests are another one's."""
+        return self._left
 
     def pause(self) -> None:
         """Leave requests to the kernel, until `resume`."""

@@ -26,13 +26,14 @@ import structlog
 
 from meshcache.errors import AgentUnreachable, EnvironmentUnfit, MeshcacheError
 from meshcache.fuse import binds, signals
-from meshcache.fuse.crew import START, Crew, MountLost
+from meshcache.fuse.crew import Crew, MountLost
 from meshcache.fuse.doors import Connect, Doors
 from meshcache.fuse.kernel import Kernel
 from meshcache.fuse.messages import Serve
 from meshcache.fuse.mountinfo import Mounted, mount_at
 from meshcache.fuse.mountpoint import check_mountpoint, detach, mount
 from meshcache.fuse.poll import Poll
+from meshcache.fuse.spares import START
 from meshcache.fuse.volumes import Reach
 
 log = structlog.get_logger("meshcache.fuse.keeper")
@@ -40,8 +41,11 @@ log = structlog.get_logger("meshcache.fuse.keeper")
 DEADLINE = 60.0
 """Seconds for a request, unless the mount is made with another deadline."""
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""SIGHUP: the terminal of a mount in the foreground was closed."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+UPGRADE_SIGNAL = signal.SIGHUP
+"""Replaces the worker by one of the program as it is installed now. But with a terminal it means
+that this was closed, and ends the mount."""
 
 
 class MountSpec(msgspec.Struct, frozen=True):
@@ -76,7 +80,8 @@ class MountSpec(msgspec.Struct, frozen=True):
 def keep(spec: MountSpec, connect: Connect, on_ready: Callable[[], None]) -> int:
     """Mount a dataset and hold the mount until it is unmounted or a signal asks for its end.
 
-    Blocks. To be called in the main thread: it handles `STOP_SIGNALS` while it runs.
+    Blocks. To be called in the main thread: it handles `STOP_SIGNALS` and `UPGRADE_SIGNAL` while
+    it runs.
 
     Args:
         connect: gives a connected SOCK_SEQPACKET socket to the agent's door for this mount, or
@@ -118,7 +123,7 @@ def keep(spec: MountSpec, connect: Connect, on_ready: Callable[[], None]) -> int
         keeper = _Keeper(spec, place, connect)
         try:
             door = connect({})
-            with signals.readable(STOP_SIGNALS) as arriving:
+            with signals.readable((*STOP_SIGNALS, UPGRADE_SIGNAL)) as arriving:
                 return keeper.run(door, arriving, ready)
         finally:
             keeper.close()
@@ -140,7 +145,7 @@ class _Keeper:
         self._doors = Doors(connect)
         self._poll.add(self._doors, self._on_door)
         terms = Serve(os.getuid(), os.getgid(), spec.deadline, spec.too_late)
-        self._crew = Crew(self._poll, terms, self._on_door_lost)
+        self._crew = Crew(self._poll, terms, self._on_door_wanted)
         self._kernel: Kernel | None = None
         self._mounted: Mounted | None = None
 
@@ -215,13 +220,17 @@ class _Keeper:
     # --- what happens -----------------------------------------------------------------------
 
     def _on_signal(self, arriving: socket.socket) -> None:
-        log.info("stopping", signal=signal.Signals(arriving.recv(1)[0]).name)
+        number = signal.Signals(arriving.recv(1)[0])
+        if number == UPGRADE_SIGNAL and not _has_terminal():
+            self._crew.upgrade()
+            return
+        log.info("stopping", signal=number.name)
         raise _Over(0)
 
     def _on_door(self) -> None:
         self._crew.use_door(self._doors.get())
 
-    def _on_door_lost(self) -> None:
+    def _on_door_wanted(self) -> None:
         self._doors.bring(self._crew.shown.sizes)
 
     def _on_device_end(self) -> None:
@@ -253,3 +262,11 @@ class _Keeper:
         self._crew.close(at_once=self._kernel is None)
         if self._kernel is not None:
             self._kernel.close()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

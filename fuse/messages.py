@@ -54,7 +54,15 @@ class Report(msgspec.Struct, frozen=True, tag="report", array_like=True):
     restarts: int
     """Workers that died."""
     pause: float
-    """Seconds for which nobody answered when one died last; 0 if none did."""
+    """Seconds for which nobody answered when one died, or was replaced, last; 0 if none was."""
+    version: str = ""
+    """Of the program that the worker runs."""
+    upgrades: int = 0
+    """Workers that were replaced on demand."""
+    failed: int = 0
+    """Attempts at that which failed: the worker is still the one before."""
+    problem: str = ""
+    """Why the last of them did."""
 
 
 # --- the door: agent -> worker --------------------------------------------------------------
@@ -166,6 +174,19 @@ class Go(msgspec.Struct, frozen=True, tag="go", array_like=True):
     the device that comes along."""
 
 
+class Drain(msgspec.Struct, frozen=True, tag="drain", array_like=True):
+    """Keeper -> worker: read no more requests, say `Drained`, and end when all that were read are
+    answered."""
+
+
+class Drained(msgspec.Struct, frozen=True, tag="drained", array_like=True):
+    """Worker -> keeper: another one may read from the device."""
+
+
+class Left(msgspec.Struct, frozen=True, tag="left", array_like=True):
+    """Worker -> keeper: all that was read is answered; it ends."""
+
+
 class Ping(msgspec.Struct, frozen=True, tag="ping", array_like=True):
     """Keeper -> worker: say something. One that does not answers nobody."""
 
@@ -182,8 +203,8 @@ class Answering(msgspec.Struct, frozen=True, tag="answering", array_like=True):
     """Worker -> keeper: the mount answers."""
 
 
-FromKeeper = Show | NewDoor | Serve | Go | Ping
-FromWorker = Show | Told | Answering | DoorLost | Pong
+FromKeeper = Show | NewDoor | Serve | Go | Drain | Ping
+FromWorker = Show | Told | Answering | DoorLost | Pong | Drained | Left
 
 # --- keeper and template --------------------------------------------------------------------
 
@@ -196,6 +217,8 @@ class Forked(msgspec.Struct, frozen=True, tag="forked", array_like=True):
     """Template -> keeper: the answer to `Fork`, in the order of asking; a pidfd comes along."""
 
     pid: int
+    version: str = ""
+    """Of the program."""
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):

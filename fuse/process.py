@@ -45,6 +45,9 @@ class WorkerProcess:
         self.first: socket.socket | None = None
         self.pid = 0
         """0 until the template has said it."""
+        self.version = ""
+        self.left = False
+        """Whether it has said that it ends."""
         self._process: int | None = None
         self._condemned = False
 
@@ -88,9 +91,9 @@ class WorkerProcess:
             raise EnvironmentUnfit(f"libfuse and this kernel differ: {os.strerror(answer.error)}")
         return answer.data
 
-    def born(self, pid: int, process: int) -> None:
-        """It is there, with this process id and pidfd."""
-        self.pid, self._process = pid, process
+    def born(self, pid: int, process: int, version: str) -> None:
+        """It is there, with this process id and pidfd, and is of this version of the program."""
+        self.pid, self._process, self.version = pid, process, version
         if self._condemned:
             self.kill()
         if self.control.fileno() < 0:  # it was let go before
@@ -150,8 +153,8 @@ class Template:
         if packet is None:
             return False
         match decode_from_template(packet.data):
-            case Forked(pid=pid):
-                self._asked.popleft().born(pid, packet.files[0])
+            case Forked(pid=pid, version=version):
+                self._asked.popleft().born(pid, packet.files[0], version)
             case Ended(pid=pid, code=code):
                 self._on_ended(pid, code)
         return True

@@ -57,7 +57,7 @@ class SessionLoops:
 
     def __init__(self, device: Device, on_error: Callable[[str, BaseException], None]) -> None:
         """`on_error` hears of a request that ended in an exception, and so without an answer."""
-        self._device = device
+        self.device = device
         self._on_error = on_error
         self._idle: list[_Loop] = []
         self._new: list[_Loop] = []
@@ -69,9 +69,9 @@ class SessionLoops:
         for _ in range(AT_ONCE):
             # The one that was idle for the shortest time: its memory is in the processor's cache.
             self._step(self._idle.pop())
-            more = self._device.has_more()
+            more = self.device.has_more()
             if not self._idle:
-                self._device.pause()  # as many as there may be are waiting
+                self.device.pause()  # as many as there may be are waiting
                 return
             if not more:
                 return
@@ -102,8 +102,19 @@ class SessionLoops:
         except Exception as error:
             self._replace(error)
             self._begin_new()
-        if self._idle:
-            self._device.resume()
+        if self.device.left:
+            self._leave(but=1)
+        elif self._idle:
+            self.device.resume()
+
+    def leave(self) -> None:
+        """Read no more, and end as soon as all that was read is answered."""
+        self.device.leave()
+        self._leave(but=0)
+
+    def _leave(self, *, but: int) -> None:
+        if len(self._waiting) <= but:  # the one that has just been answered still counts
+            self.device.ended.set()
 
     def _replace(self, error: Exception) -> None:
         """A loop ended in an exception. pyfuse3 goes on counting it: another takes its place."""
@@ -129,11 +140,11 @@ class SessionLoops:
     ) -> None:
         """Serve until the file system is unmounted."""
         self._begin_new()
-        self._device.watch(self._serve)
+        self.device.watch(self._serve)
         try:
-            await self._device.ended.wait()
+            await self.device.ended.wait()
         finally:
-            self._device.pause()
+            self.device.pause()
             await self._waiting.close()  # requests that still wait have lost their asker
             for loop in self._idle:
                 loop.close()
@@ -165,16 +176,8 @@ def _until_idle(loop: _Loop, awaited: object) -> Generator[object, None, bool]:
     return True
 
 
-async def serve(
-    operations: pyfuse3.Operations,
-    device: Device,
-    on_error: Callable[[str, BaseException], None],
-) -> None:
-    """Answer the kernel until the file system is unmounted.
-
-    `on_error` hears of a request that ended in an exception, and so without an answer.
-    """
-    loops = SessionLoops(device, on_error)
+async def serve(operations: pyfuse3.Operations, loops: SessionLoops) -> None:
+    """Answer the kernel until the file system is unmounted, or the loops have left."""
     layer: Any = pyfuse3.asyncio
     layer.wait_readable = lambda _number: idle()
     layer.Lock = _NoLock
@@ -182,5 +185,5 @@ async def serve(
     layer.current_task = lambda: loops
     layer.enable()
     # libfuse takes the number as it is, and neither mounts nor unmounts.
-    pyfuse3.init(operations, f"/dev/fd/{device.number}", set())
+    pyfuse3.init(operations, f"/dev/fd/{loops.device.number}", set())
     await pyfuse3.main(IDLE_LOOPS, MAX_LOOPS)

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from meshcache import __version__
 from meshcache.fuse.messages import Ended, Fork, Forked, decode_to_template, encode
 from meshcache.fuse.packets import receive_now
 
@@ -62,7 +63,7 @@ class _Template:
         os.close(control)
         file = os.pidfd_open(pid)
         self._children[file] = pid
-        self._say(Forked(pid), file)
+        self._say(Forked(pid, __version__), file)
         return None
 
     def _reap(self, child: int) -> None:

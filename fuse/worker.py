@@ -36,11 +36,14 @@ from meshcache.fuse.messages import (
     Block,
     Checked,
     DoorLost,
+    Drain,
+    Drained,
     Fail,
     FromKeeper,
     Go,
     Head,
     Hello,
+    Left,
     NewDoor,
     Opens,
     Ping,
@@ -54,7 +57,7 @@ from meshcache.fuse.messages import (
 )
 from meshcache.fuse.opens import OpenWatch
 from meshcache.fuse.packets import Packet, PacketSocket
-from meshcache.fuse.session_loops import serve
+from meshcache.fuse.session_loops import SessionLoops, serve
 from meshcache.fuse.tree import Tree
 from meshcache.snapshot import Snapshot
 from meshcache.tasks import TaskSet
@@ -74,7 +77,7 @@ class Worker:
         self._tasks = TaskSet(self._on_error)
         self._end = asyncio.Event()
         self._failed = False
-        self._device: Device | None = None
+        self._loops: SessionLoops | None = None
         self._going = asyncio.Event()
         self._heads: asyncio.Queue[tuple[Snapshot, Snapshot]] = asyncio.Queue()
 
@@ -108,21 +111,27 @@ class Worker:
                 door = PacketSocket(socket.socket(fileno=files[0]))
                 self._tasks.start(self._read_door(door), name="read the door")
             case Serve() as terms:
-                self._device = Device(files[0])
-                self._tasks.start(self._serve(self._device, terms), name="serve")
+                self._loops = SessionLoops(Device(files[0]), self._on_unanswered)
+                self._tasks.start(self._serve(self._loops, terms), name="serve")
             case Ping():
                 self._control.send(encode(Pong()))
             case Go():
-                assert self._device is not None, "the keeper has it answer the first request before"
-                self._device.go_on_with(files[0])
+                assert self._loops is not None, "the keeper has it answer the first request before"
+                self._loops.device.go_on_with(files[0])
                 self._going.set()
                 self._control.send(encode(Answering()))
+            case Drain():
+                assert self._loops is not None
+                self._loops.leave()
+                self._control.send(encode(Drained()))
 
-    async def _serve(self, device: Device, terms: Serve) -> None:
+    async def _serve(self, loops: SessionLoops, terms: Serve) -> None:
         self._blocks.deadline = terms.deadline
         set_too_late(terms.too_late)
         filesystem = Filesystem(self._tree, self._blocks, self._watch, uid=terms.uid, gid=terms.gid)
-        await serve(filesystem, device, self._on_unanswered)
+        await serve(filesystem, loops)
+        if loops.device.left:
+            self._control.send(encode(Left()))
         self._end.set()
 
     def _on_unanswered(self, task: str, error: BaseException) -> None:
@@ -178,11 +187,11 @@ class Worker:
 
     async def _take_back(self) -> None:
         await self._going.wait()  # before, there is nothing that the kernel could be told by us
-        assert self._device is not None
+        assert self._loops is not None
         while True:
             old, new = await self._heads.get()
             try:
-                names = await asyncio.to_thread(take_back, old, new, self._device.number)
+                names = await asyncio.to_thread(take_back, old, new, self._loops.device.number)
             except OSError as error:
                 log.warning("the kernel cannot be told what changed", error=str(error))
             else:

@@ -34,6 +34,7 @@ COMMANDS = {
     "loads": "loads:loads",
     "mount": "mount:mount",
     "umount": "mount:umount",
+    "upgrade-worker": "upgrade:upgrade_worker",
     "token": "token:token",
     "webhook": "webhook:webhook",
     "keys": "keys:app",

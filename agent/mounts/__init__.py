@@ -61,7 +61,15 @@ class WorkersRecord(msgspec.Struct):
     restarts: int = 0
     """Workers that died."""
     pause: float = 0.0
-    """Seconds for which nobody answered when one died last."""
+    """Seconds for which nobody answered when one died, or was replaced, last."""
+    version: str = ""
+    """Of the program that the worker runs."""
+    upgrades: int = 0
+    """Workers that were replaced on demand."""
+    failed: int = 0
+    """Attempts at that which failed."""
+    problem: str = ""
+    """Why the last of them did."""
 
 
 class MountRecord(msgspec.Struct):
@@ -195,8 +203,11 @@ class _Source:
             del self.shown[next(iter(self.shown))]
 
     def reported(self, report: Report) -> None:
-        self.workers.state, self.workers.pid = report.state, report.worker
-        self.workers.restarts, self.workers.pause = report.restarts, report.pause
+        workers = self.workers
+        workers.state, workers.pid, workers.version = report.state, report.worker, report.version
+        workers.restarts, workers.pause = report.restarts, report.pause
+        workers.upgrades, workers.failed = report.upgrades, report.failed
+        workers.problem = report.problem
 
     async def block(self, snapshot: str, row: int, index: int) -> Held:
         opened = await self._open(snapshot)

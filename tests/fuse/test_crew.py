@@ -82,7 +82,7 @@ def stage() -> Iterator[Stage]:
 
 def test_a_spare_is_made_once_a_worker_answers(stage: Stage) -> None:
     stage.begin()
-    stage.until(lambda: stage.crew.spare_ready)
+    stage.until(lambda: stage.crew.spares.ready)
     assert stage.crew.answering
     assert len(stage.kernel.answers) == 1
 
@@ -92,9 +92,9 @@ def test_a_worker_that_answers_otherwise_than_the_kernel_was_told_is_refused(
 ) -> None:
     stage.begin()
     stage.kernel.init = INIT[:48] + struct.pack("=I", 4096) + INIT[52:]  # max_readahead
-    stage.until(lambda: stage.crew.refused)
-    assert not stage.crew.spare_ready
+    stage.until(lambda: stage.crew.spares.refused)
+    assert not stage.crew.spares.ready
     assert stage.crew.answering  # the one that is there goes on
     stage.kernel.init = INIT
-    stage.until(lambda: stage.crew.spare_ready)
+    stage.until(lambda: stage.crew.spares.ready)
     assert len(stage.kernel.answers) == 1

@@ -36,7 +36,7 @@ input()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_unmounts_and_ends_well_and_soon(mount: Mount, number: signal.Signals) -> None:
     agent, keeping = mount({"file": b"data"})
     assert outside(READ, keeping.mountpoint / "file") == "data"

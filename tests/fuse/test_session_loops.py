@@ -16,6 +16,7 @@ class FakeDevice:
         self.requests = deque(requests)
         self.watching = False
         self.paused = 0
+        self.left = False
         self.ended = asyncio.Event()
         self.serve: Callable[[], None] = lambda: None
 
@@ -29,6 +30,10 @@ class FakeDevice:
 
     def resume(self) -> None:
         self.watching = True
+
+    def leave(self) -> None:
+        self.left = True
+        self.pause()
 
     def has_more(self) -> bool:
         return bool(self.requests)

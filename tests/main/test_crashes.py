@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import workers
 from benchmarks.load import Load, write_files
+from meshcache import __version__
 from meshcache.units import KIB, MIB
 from tests.main.conftest import Origin
 from tests.support.agents import Mesh, digest
@@ -126,3 +127,24 @@ def test_a_read_ends_at_its_deadline_whatever_hangs_below(
         os.kill(stopped.pid, signal.SIGCONT)
     whole = hashlib.sha256(b"x" * (5 * MIB)).hexdigest()
     wait_until(lambda: digest(place / "file") == whole, within=60)
+
+
+def test_a_worker_is_upgraded_by_command_while_files_are_read(mesh: Mesh, tmp_path: Path) -> None:
+    truth = tmp_path / "origin"
+    truth.mkdir()
+    (truth / "file").write_bytes(b"1" * (6 * MIB))
+    (agent,) = mesh.start("one")
+    agent.run("dataset", "create", "data", f"file://{truth}")
+    place = mesh.mount(agent, "data")
+    before = workers.serving(agent.children[-1].pid)
+    with (place / "file").open("rb", buffering=0) as held:  # nothing here serves the mount
+        said = agent.run("upgrade-worker", str(place)).stdout
+        assert f"{place}: served by version {__version__} (pid " in said
+        assert held.read(100) == b"1" * 100
+    assert workers.serving(agent.children[-1].pid) != before
+    (mounted,) = agent.json("status")["mounts"]
+    assert mounted["workers"]["upgrades"] == 1
+    elsewhere = agent.run("upgrade-worker", str(tmp_path), check=False)
+    assert elsewhere.returncode == 1
+    assert "nothing mounted at" in elsewhere.stderr
+    assert digest(place / "file") == digest(truth / "file")
