@@ -85,7 +85,15 @@ STATUS: dict[str, Any] = {
     "members": {"alive": 3, "suspect": 0, "failed": 1, "left": 0},
     "store": {"path": "/c", "quota": GIB, "used": 512 * MIB, "blocks": 128, "evictions": 7},
     "reads": {"store": 3 * MIB, "peer": MIB, "origin": 0},
-    "mounts": [{"id": "1", "dataset": "models", "mountpoint": "/mnt", "pid": 7}],
+    "mounts": [
+        {
+            "id": "1",
+            "dataset": "models",
+            "mountpoint": "/mnt",
+            "pid": 7,
+            "workers": {"state": "serving", "restarts": 0},
+        }
+    ],
     "datasets": 1,
     "held": [
         {
