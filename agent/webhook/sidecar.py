@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from meshcache.agent.webhook.modes import WAYS, Served
 from meshcache.agent.webhook.settings import SidecarSettings
+from meshcache.units import parse_size
 
 Container = dict[str, Any]
 Volume = dict[str, Any]
@@ -41,7 +42,7 @@ def container(served: Served, settings: SidecarSettings, key: str) -> Container:
 def volumes(served: Served, settings: SidecarSettings) -> list[Volume]:
     """The volumes of a sidecar: the dataset's, and those that it brings along."""
     way = WAYS[settings.mode]
-    limit = settings.cache_size.removesuffix("B")
+    limit = str(parse_size(settings.cache_size))
     source = way.source(served, settings)
     made = [{"name": name} | source for name in (served.volume, *served.subpaths.values())]
     made.append({"name": served.cache_volume, "emptyDir": {"sizeLimit": limit}})

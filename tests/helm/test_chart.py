@@ -112,6 +112,8 @@ def test_services_and_budgets_select_pods_by_labels_that_these_have(example: str
 def test_what_pods_mount_of_this_release_is_there(example: str) -> None:
     objects = rendered(example)
     there = {(one["kind"], one["metadata"]["name"]) for one in objects}
+    made = of_kind(objects, "Certificate")
+    there |= {("Secret", one["spec"]["secretName"]) for one in made}
     accounts = {spec["serviceAccountName"] for spec in pod_specs(objects)}
     assert {("ServiceAccount", name) for name in accounts} <= there
     for spec in pod_specs(objects):
@@ -119,7 +121,7 @@ def test_what_pods_mount_of_this_release_is_there(example: str) -> None:
             if "configMap" in volume:
                 assert ("ConfigMap", volume["configMap"]["name"]) in there
             secret = volume.get("secret", {}).get("secretName", "")
-            if secret.startswith("r-meshcache") and example != "cert-manager":
+            if secret.startswith("r-meshcache"):
                 assert ("Secret", secret) in there
 
 

@@ -50,6 +50,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "meshcache.fullname" . }}-agents.{{ .Release.Namespace }}.svc:7441
 {{- end -}}
 
+{{- define "meshcache.lifecycle" -}}
+{{- $native := semverCompare ">=1.29-0" .Capabilities.KubeVersion.Version -}}
+{{- $wanted := .Values.webhook.sidecar.lifecycle -}}
+{{- if and (eq $wanted "native") (not $native) -}}
+{{- fail (printf "webhook.sidecar.lifecycle: native needs Kubernetes 1.29, and this is %s: use auto or classic" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- eq $wanted "auto" | ternary (ternary "native" "classic" $native) $wanted -}}
+{{- end -}}
+
 {{- define "meshcache.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

@@ -1,0 +1,191 @@
+"""What the chart promises to whoever runs a cluster, in the objects that it makes."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.helm.charts import (
+    CHART,
+    EXAMPLES,
+    PROGRAMS,
+    Object,
+    helm,
+    named,
+    needs_helm,
+    of_kind,
+    pod_specs,
+    rendered,
+    workloads,
+)
+
+pytestmark = needs_helm
+
+
+def webhook_of(objects: tuple[Object, ...]) -> Object:
+    (hook,) = of_kind(objects, "MutatingWebhookConfiguration")[0]["webhooks"]
+    found: Object = hook
+    return found
+
+
+def sidecars_of(objects: tuple[Object, ...]) -> dict[str, Any]:
+    text = named(objects, "ConfigMap", "r-meshcache")["data"]["webhook.yaml"]
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+@pytest.mark.parametrize("example", ["default", "aliyun", "aks", "eks", "vci"])
+def test_nothing_of_it_runs_on_virtual_nodes(example: str) -> None:
+    for workload in workloads(rendered(example, "--set", "webhook.placement=deployment")):
+        affinity = workload["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+        (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        virtual = {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}
+        assert virtual in term["matchExpressions"]
+
+
+def test_the_seeds_are_a_name_for_every_agent_ready_or_not() -> None:
+    service = named(rendered("default"), "Service", "r-meshcache-agents")["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    stateful = named(rendered("gke"), "StatefulSet", "r-meshcache")["spec"]
+    assert stateful["serviceName"] == "r-meshcache-agents"
+
+
+def test_no_single_pod_answers_for_the_webhook() -> None:
+    # Beside every agent; or by several pods, apart from each other, of which one may be away.
+    agents = named(rendered("default"), "DaemonSet", "r-meshcache")["spec"]["template"]
+    names = [one["name"] for one in agents["spec"]["containers"]]
+    assert names == ["agent", "webhook"]
+    objects = rendered("gke")
+    own = named(objects, "Deployment", "r-meshcache-webhook")["spec"]
+    assert own["replicas"] == 2
+    (spread,) = own["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    budget = named(objects, "PodDisruptionBudget", "r-meshcache-webhook")["spec"]
+    assert budget["maxUnavailable"] == 1
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_nothing_of_it_may_do_anything_at_the_api_server(example: str) -> None:
+    objects = rendered(example)
+    rights = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    assert not of_kind(objects, *rights)
+    for spec in pod_specs(objects):
+        assert spec["automountServiceAccountToken"] is False
+
+
+def test_the_webhook_is_asked_about_new_pods_of_any_version_and_waited_for_in_bounds() -> None:
+    hook = webhook_of(rendered("default"))
+    assert hook["matchPolicy"] == "Equivalent"
+    assert hook["sideEffects"] == "None"
+    assert hook["reinvocationPolicy"] == "IfNeeded"
+    assert hook["failurePolicy"] == "Fail"
+    assert hook["timeoutSeconds"] == 10
+    assert hook["admissionReviewVersions"] == ["v1"]
+    (rule,) = hook["rules"]
+    assert rule["operations"] == ["CREATE"]
+    assert rule["resources"] == ["pods"]
+    assert webhook_of(rendered("gke"))["failurePolicy"] == "Ignore"
+
+
+def test_what_asks_is_what_the_webhook_takes_for_asking() -> None:
+    from meshcache.agent.webhook.names import ASKING, DATASETS, INJECT
+
+    asks, refuses = webhook_of(rendered("default"))["matchConditions"]
+    labels = "object.metadata.labels"
+    for label, value in ASKING.items():
+        assert f"'{label}' in {labels} && {labels}['{label}'] == '{value}'" in asks["expression"]
+    assert f"'{DATASETS}' in object.metadata.annotations" in asks["expression"]
+    assert f"{labels}['{INJECT}'] == 'false'" in refuses["expression"]
+
+
+def test_the_network_policy_lets_in_guests_the_api_server_and_nobody_else() -> None:
+    (policy,) = of_kind(rendered("gke"), "NetworkPolicy")
+    agents, server = policy["spec"]["ingress"]
+    assert [port["port"] for port in agents["ports"]] == ["http", "gossip"]
+    assert {"namespaceSelector": {}} in agents["from"]
+    assert server == {"ports": [{"port": "webhook"}]}
+    closed = rendered("gke", "--set-json", "networkPolicy.guestsFrom=[]")
+    (policy,) = of_kind(closed, "NetworkPolicy")
+    assert len(policy["spec"]["ingress"][0]["from"]) == 1
+
+
+def test_a_certificate_by_cert_manager_comes_from_it_alone() -> None:
+    objects = rendered("cert-manager")
+    assert not [one for one in of_kind(objects, "Secret") if "tls" in one.get("type", "")]
+    assert "caBundle" not in webhook_of(objects)["clientConfig"]
+    (configuration,) = of_kind(objects, "MutatingWebhookConfiguration")
+    annotations = configuration["metadata"]["annotations"]
+    assert annotations["cert-manager.io/inject-ca-from"] == "mc/r-meshcache-webhook"
+    (certificate,) = of_kind(objects, "Certificate")
+    assert "r-meshcache-webhook.mc.svc" in certificate["spec"]["dnsNames"]
+
+
+def test_the_probes_ask_whether_it_is_ready_and_whether_it_lives() -> None:
+    for container in pod_specs(rendered("default"))[-1]["containers"]:
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_what_the_operator_wants_of_scheduling_is_taken() -> None:
+    objects = rendered("eks", "--set", "webhook.placement=deployment")
+    for workload in workloads(objects):
+        spec = workload["spec"]["template"]["spec"]
+        assert spec["priorityClassName"] == "system-node-critical"
+        assert spec["tolerations"][0]["key"] == "nvidia.com/gpu"
+    update = named(objects, "DaemonSet", "r-meshcache")["spec"]["updateStrategy"]
+    assert update["rollingUpdate"]["maxUnavailable"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kube", "lifecycle"),
+    [("1.27.0", "classic"), ("1.28.9-eks-1", "classic"), ("1.29.0", "native")],
+)
+def test_sidecars_are_native_where_there_is_that(kube: str, lifecycle: str) -> None:
+    assert sidecars_of(rendered("default", kube=kube))["lifecycle"] == lifecycle
+
+
+def test_helm_test_asks_an_agent_and_the_notes_say_how_to_go_on() -> None:
+    (test,) = of_kind(rendered("default"), "Pod")
+    assert test["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert test["spec"]["containers"][0]["args"][0] == "members"
+    done = helm("install", "r", str(CHART), "-n", "mc", "--dry-run=client")
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    assert "meshcache.io/datasets: models:/data" in notes
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (("webhook.sidecar.mode=fd",), "fdVolume"),
+        (("webhook.sidecar.lifecycle=native", "--kube-version", "1.28.0"), "needs Kubernetes 1.29"),
+        (("agent.config.listen=:1",), "listen is the chart's own to set"),
+        (("fullnameOverride=Upper_Case",), "fullnameOverride"),
+        (("priorityClassName=a: b",), "priorityClassName"),
+        (("image.repository=a b",), "repository"),
+        (("agent.secrets={a,a}",), "secrets"),
+    ],
+)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_what_could_not_run_is_refused_with_the_reason(
+    settings: tuple[str, ...], says: str, program: Any
+) -> None:
+    done = helm("template", "r", str(CHART), "--set", *settings, program=program)
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "affinity=null",
+        "resources=null",
+        "webhook.excludeNamespaces=null",
+        "cache.hostPath=/a b: c",
+        "workload=StatefulSet,affinity=null",
+    ],
+)
+def test_values_that_are_taken_away_or_odd_make_objects_all_the_same(setting: str) -> None:
+    objects = rendered("default", "--set", setting)
+    assert workloads(objects)
