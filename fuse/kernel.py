@@ -43,18 +43,28 @@ class Kernel:
         self.device = device
         self._poll = select.poll()
         self._poll.register(device, 0)
-        try:
-            self.init = os.read(device, READ_BUFFER)
-        except OSError as error:
-            # EPERM: it was opened and not mounted. ENODEV: it was unmounted meanwhile.
-            raise EnvironmentUnfit(f"the device is not mounted: {error.strerror}") from error
-        if not is_init(self.init):
-            raise EnvironmentUnfit("the kernel did not begin with FUSE_INIT")
         # Between poll and read a request may be taken back, for its asker was killed. Whoever
         # reads then must not wait for the next one: there may be none.
         os.set_blocking(device, False)
+        self.init = self._first_request()
         self.resends = resend and resends(self.init)
         """Whether what a dead worker had read comes again."""
+
+    def _first_request(self) -> bytes:
+        try:
+            request = os.read(self.device, READ_BUFFER)
+        except BlockingIOError:
+            request = b""  # FUSE_INIT waits from the mount's first moment
+        except OSError as error:
+            # EPERM: it was opened and not mounted. ENODEV: it was unmounted meanwhile.
+            raise EnvironmentUnfit(f"the device is not mounted: {error.strerror}") from error
+        if is_init(request):
+            return request
+        if request and (parsed := parse(request)).wants_answer:
+            self.fail(parsed, errno.EIO)
+        raise EnvironmentUnfit(
+            "the device was served before: the kernel begins with FUSE_INIT once, so mount anew"
+        )
 
     @property
     def ended(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import workers
 from meshcache.fuse.mountinfo import mount_at
 from meshcache.fuse.mountpoint import abort, detach
 from tests.main.conftest import Origin
@@ -131,6 +132,48 @@ def test_a_descriptor_sent_over_a_socket_is_served(
         finally:
             server.kill()
             server.wait(10)
+
+
+def test_a_given_device_outlives_its_workers_without_any_privilege(
+    mesh: Mesh, origin: Origin, device: tuple[int, Path], home: Path
+) -> None:
+    number, place = device
+    for name in ("file", "other", "third"):
+        origin.put(name, DATA)
+    (seed,) = mesh.start("node")
+    origin.create(seed)
+    server = serve(mesh, seed.gossip, home, f"/dev/fd/{number}", device=number)
+    try:
+        ready(server, home)
+        with (place / "file").open("rb", buffering=0) as held:  # nothing here serves the mount
+            os.kill(workers.serving(server.pid), signal.SIGKILL)
+            assert digest(place / "other") == WHOLE
+            assert held.read(100) == DATA[:100]
+            before = workers.serving(server.pid)
+            server.send_signal(signal.SIGHUP)
+            wait_until(lambda: workers.serving(server.pid) != before, within=30)
+            assert digest(place / "third") == WHOLE
+        end(server)
+    finally:
+        server.kill()
+        server.wait(10)
+
+
+def test_a_device_that_was_served_before_is_refused(
+    mesh: Mesh, origin: Origin, device: tuple[int, Path], home: Path
+) -> None:
+    number, place = device
+    origin.put("file", DATA)
+    (node,) = mesh.start("node")
+    origin.create(node)
+    first = serve(mesh, node.gossip, home, f"/dev/fd/{number}", device=number)
+    ready(first, home)
+    first.kill()
+    first.wait(10)
+    second = serve(mesh, node.gossip, home, f"/dev/fd/{number}", device=number)
+    assert second.wait(60) == 1
+    assert "was served before" in (home / "log").read_text()
+    assert mount_at(place) is not None
 
 
 def test_what_is_no_fuse_device_is_refused(mesh: Mesh, home: Path) -> None:

@@ -99,3 +99,12 @@ def test_every_example_of_the_page_prints_what_it_says(mesh: Mesh, origin: Origi
             assert printed == expected, command
     finally:
         shell.close()
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+)(\.py)?(?:::(\w+))?`", PAGE.read_text())
+    assert len(named) > 20
+    for path, suffix, name in named:
+        file = PAGE.parents[1] / (path + suffix)
+        assert file.exists(), path
+        assert not name or re.search(rf"def {name}\(", file.read_text()), (path, name)
