@@ -107,8 +107,8 @@ class Filesystem(pyfuse3.Operations):
         attributes.st_mtime_ns = attributes.st_ctime_ns = attributes.st_atime_ns = entry.mtime_ns
         return attributes
 
-    @_answered
     async def lookup(self, parent: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
+        # Not wrapped: its own cost shows.
         if len(name) > NAME_MAX:
             raise FUSEError(errno.ENAMETOOLONG)
         try:
@@ -118,6 +118,8 @@ class Filesystem(pyfuse3.Operations):
             absent.st_ino = 0  # an entry that says: not there, and that this may be remembered
             absent.entry_timeout = NEGATIVE
             return absent
+        except Exception as error:
+            raise _fuse_error(error) from error
 
     @_answered
     async def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:
@@ -135,7 +137,7 @@ class Filesystem(pyfuse3.Operations):
     async def read(  # type: ignore[override] # pyfuse3 takes any buffer
         self, fh: int, off: int, size: int
     ) -> bytes | memoryview:
-        # Not wrapped: this is the one handler whose own cost shows.
+        # Not wrapped: its own cost shows.
         try:
             found = self._tree.file(fh)
             size = min(size, found.size - off)

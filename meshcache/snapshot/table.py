@@ -96,14 +96,14 @@ class Snapshot:
 
     def entry(self, row: int) -> Entry:
         at = self._at
-        return Entry(
-            row=row,
-            inode=at["inode"][row],
-            parent=at["parent"][row],
-            name=_text(self._text["name"], row),
-            is_dir=not at["source"][row],
-            size=at["size"][row],
-            mtime_ns=at["mtime"][row],
+        return Entry(  # by position: by name it takes half as long again
+            row,
+            at["inode"][row],
+            at["parent"][row],
+            _text(self._text["name"], row),
+            not at["source"][row],
+            at["size"][row],
+            at["mtime"][row],
         )
 
     def entries(self, rows: range) -> Iterator[Entry]:
@@ -130,9 +130,15 @@ class Snapshot:
 
     def lookup(self, parent: int, name: bytes) -> int | None:
         """The row of the entry called `name` in the directory at row `parent`."""
-        rows = self.children(parent)
-        place = rows.start + bisect_left(rows, name, key=self.name)
-        return place if place < rows.stop and self.name(place) == name else None
+        data, ends = self._text["name"]
+        first = self._at["first"][parent]
+        stop = first + self._at["count"][parent]
+
+        def name_of(row: int) -> bytes:  # of a row that is not the root's, as `name` is slower
+            return bytes(data[ends[row - 1] : ends[row]])
+
+        place = bisect_left(range(stop), name, first, key=name_of)
+        return place if place < stop and name_of(place) == name else None
 
     def row_of(self, inode: int) -> int | None:
         """The row with this inode."""
