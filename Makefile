@@ -13,7 +13,7 @@ help:
 	@echo "make test-slow                            the tests that take longer"
 	@echo "make check                                tests, lint, types, layers, built wheel"
 	@echo "make image                                build the container image, and look into it"
-	@echo "make bench [SIZE=1GiB] [ROUNDS=5] [CELLS=warm-1,...] [SUBJECTS=meshcache,...]"
+	@echo "make bench [SIZE=512MiB] [ROUNDS=4] [CELLS=warm-1,...] [SUBJECTS=meshcache,...]"
 	@echo "                                          reads beside JuiceFS, rclone, weed mount, s3fs; as root"
 	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
 	@echo "make bench-transfer                       blocks from an agent beside nginx, to one receiver"

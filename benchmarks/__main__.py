@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
+from benchmarks import mesh
 from benchmarks.datapath import results, table
 from benchmarks.datapath.cells import CELLS, State
 from benchmarks.datapath.origin import Origin
-from benchmarks.datapath.results import Run
+from benchmarks.datapath.results import Run, Sample
 from benchmarks.datapath.runner import Runner, WrongBytes
 from benchmarks.datapath.subjects import SUBJECTS
 from benchmarks.datapath.trees import Scale
@@ -28,7 +30,9 @@ from meshcache.units import format_size, parse_size
 
 FOLDER = Path("build/bench")
 _MEMORY = Path("/dev/shm")
-_TIMES = 14
+_TRANSFER = "transfer"
+"""The cell that is no mount's: blocks from an agent's memory, beside nginx."""
+_TIMES = 26
 """Bytes in memory for each byte of the model, at the most: the trees, the origin, the caches."""
 
 
@@ -61,7 +65,8 @@ async def measure(given: argparse.Namespace, console: Console) -> Path:
     """Take all samples; the file they are in."""
     size, rate = parse_size(given.size), parse_size(given.rate)
     subjects = [SUBJECTS[n] for n in chosen(given.subjects, SUBJECTS, "subject")]
-    cells = [CELLS[n] for n in chosen(given.cells, CELLS, "cell")]
+    names = chosen(given.cells, [*CELLS, _TRANSFER], "cell")
+    cells = [CELLS[name] for name in names if name in CELLS]
     _check(size)
     began = datetime.now(UTC)
     run = Run(began.isoformat(timespec="seconds"), this_machine(), size, rate)
@@ -70,11 +75,17 @@ async def measure(given: argparse.Namespace, console: Console) -> Path:
         run.settings[subject.name] = subject.settings
     file: Path = given.out / f"run-{began:%Y%m%dT%H%M%S}.json"
     busy = Busy()
+
+    def keep(sample: Sample) -> None:
+        run.samples.append(sample)
+        run.busy = busy.percent()
+        results.save(run, file)  # each at once: a run that is killed leaves what it has
+
     with tempfile.TemporaryDirectory(prefix="bench-", dir=_MEMORY) as name, watched(Path(name)):
         origin = Origin(Path(name))
         try:
             origin.start()
-            if any(cell.state is State.CAPPED for cell in cells):
+            if any(cell.state in (State.CAPPED, State.NODES) for cell in cells):
                 await origin.cap(rate)
             await Runner(
                 folder=Path(name),
@@ -84,14 +95,25 @@ async def measure(given: argparse.Namespace, console: Console) -> Path:
                 scale=Scale(size),
                 rounds=given.rounds,
                 say=lambda line: console.print(line, highlight=False, markup=False),
-                keep=run.samples.append,
+                keep=keep,
             ).run()
+            if _TRANSFER in names:
+                for sample in await _transfer(size, given.rounds, Path(name)):
+                    keep(sample)
         finally:
             await origin.stop()
-            run.busy = busy.percent()
-            if run.samples:
-                results.save(run, file)
     return file
+
+
+async def _transfer(size: int, rounds: int, folder: Path) -> list[Sample]:
+    """The samples of `benchmarks.transfer`, whose own process is the receiver."""
+    file = folder / "transfer.json"
+    await mesh.run(
+        *(sys.executable, "-m", "benchmarks.transfer", "--size", str(size)),
+        *("--rounds", str(rounds), "--json", str(file)),
+        within=600,
+    )
+    return msgspec.json.decode(file.read_bytes(), type=list[Sample])
 
 
 async def _interruptible(given: argparse.Namespace, console: Console) -> Path:
@@ -113,8 +135,7 @@ async def _interruptible(given: argparse.Namespace, console: Console) -> Path:
 
 def run(given: argparse.Namespace, console: Console) -> None:
     """Measure, then show."""
-    file = asyncio.run(_interruptible(given, console))
-    given.runs = [file]
+    given.runs = [asyncio.run(_interruptible(given, console))]
     show(given, console)
 
 
@@ -145,10 +166,10 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = root.add_subparsers(metavar="COMMAND")
     runner = commands.add_parser("run", help=run.__doc__)
-    runner.add_argument("--size", default="1GiB", help="of the model; other trees follow")
+    runner.add_argument("--size", default="512MiB", help="of the model; other trees follow")
     runner.add_argument("--rate", default="64MiB", help="of the capped origin, per second")
-    runner.add_argument("--rounds", type=int, default=5)
-    runner.add_argument("--cells", default="", help=f"some of: {','.join(CELLS)}")
+    runner.add_argument("--rounds", type=int, default=4)
+    runner.add_argument("--cells", default="", help=f"some of: {','.join(CELLS)},{_TRANSFER}")
     runner.add_argument("--subjects", default="", help=f"some of: {','.join(SUBJECTS)}")
     runner.set_defaults(command=run)
     shower = commands.add_parser("show", help=show.__doc__)

@@ -30,6 +30,8 @@ class State(Enum):
     """Nothing: no cache, a new mount."""
     CAPPED = "cold, origin capped"
     """The same, and the origin gives so many bytes a second."""
+    NODES = "cold, origin capped, 3 nodes at once"
+    """The same on several nodes, each with a cache of its own, that read at the same time."""
     WARM = "warm"
     """All of the tree in its own cache, and nothing in the kernel's."""
 
@@ -59,8 +61,15 @@ class Cell(NamedTuple):
             return caches or self.limits
         return caches and (through_s3 or self.state is State.COLD)
 
+    @property
+    def nodes(self) -> int:
+        """How many read the same files at the same time, each through a mount of its own."""
+        return _NODES if self.state is State.NODES else 1
+
 
 _SHARDS = ".safetensors"
+_ONE_SHARD = f"00001-of-00004{_SHARDS}"
+_NODES = 3
 _RANDOM_FOR = 1.0
 """Seconds of a sample of random reads."""
 _READAHEAD = 4096
@@ -94,9 +103,10 @@ def _random(size: int, readers: int) -> Cell:
 CELLS: dict[str, Cell] = {
     cell.name: cell
     for cell in (
-        _sequential("cold-1", State.COLD, 1, rounds=0.6),
-        _sequential("cold-4", State.COLD, 4, rounds=0.6),
-        _sequential("cold-capped", State.CAPPED, 1, suffix=f"00001-of-00004{_SHARDS}", rounds=0.4),
+        _sequential("cold-1", State.COLD, 1, rounds=0.5),
+        _sequential("cold-4", State.COLD, 4, rounds=0.5),
+        _sequential("cold-capped", State.CAPPED, 1, suffix=_ONE_SHARD, rounds=0.4),
+        _sequential("fan-out", State.NODES, 1, text="all together", suffix=_ONE_SHARD, rounds=0.4),
         Cell(
             "first-byte",
             "time to first byte",
@@ -109,7 +119,6 @@ CELLS: dict[str, Cell] = {
         _sequential("warm-1", State.WARM, 1),
         _sequential("warm-4", State.WARM, 4),
         _sequential("warm-1-ahead", State.WARM, 1, readahead=_READAHEAD),
-        _sequential("warm-4-ahead", State.WARM, 4, readahead=_READAHEAD),
         *(_random(size, readers) for size in (4 * KIB, 128 * KIB, MIB) for readers in (1, 8)),
         Cell(
             "mmap",
@@ -154,7 +163,7 @@ CELLS: dict[str, Cell] = {
             State.WARM,
             PER_SECOND,
             Job("small-files", streams=4, seconds=15),
-            rounds=0.6,
+            rounds=0.5,
         ),
         Cell(
             "find-cold",
@@ -165,8 +174,8 @@ CELLS: dict[str, Cell] = {
             Job("find", seconds=15),
             rounds=0.4,
         ),
-        Cell("find", "find", NAMES, State.WARM, PER_SECOND, Job("find", seconds=10), rounds=0.6),
-        Cell("ls", "ls -lR", NAMES, State.WARM, PER_SECOND, Job("ls", seconds=10), rounds=0.6),
+        Cell("find", "find", NAMES, State.WARM, PER_SECOND, Job("find", seconds=10), rounds=0.5),
+        Cell("ls", "ls -lR", NAMES, State.WARM, PER_SECOND, Job("ls", seconds=10), rounds=0.5),
         Cell(
             "stat",
             "stat, shuffled",
@@ -174,7 +183,7 @@ CELLS: dict[str, Cell] = {
             State.WARM,
             PER_SECOND,
             Job("stats", seconds=5),
-            rounds=0.6,
+            rounds=0.5,
         ),
     )
 }

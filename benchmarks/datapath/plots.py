@@ -1,13 +1,14 @@
 """Plots of a run: a dot for each sample, a bar for the median."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.datapath.cells import CELLS, Cell
+from benchmarks.datapath import sections
 from benchmarks.datapath.results import Run, Sample, spread
+from benchmarks.datapath.sections import Section
 from benchmarks.datapath.subjects import OURS, SUBJECTS
 from meshcache.units import GIB, MIB
 
@@ -21,21 +22,23 @@ COLOURS = dict(
 
 
 def draw(run: Run, folder: Path) -> list[Path]:
-    """Write all plots; their files."""
+    """Write all plots of mounts, if any were measured; their files."""
     folder.mkdir(parents=True, exist_ok=True)
-    present = [name for name in SUBJECTS if any(s.subject == name for s in run.samples)]
+    mounts = next((s for s in sections.of(run) if s.ours == OURS), None)
+    if mounts is None:
+        return []
     return [
-        _ratios(run, present, folder / "bench-ratios.png"),
+        _ratios(run, mounts, folder / "bench-ratios.png"),
         _bars(
             run,
-            present,
+            mounts,
             folder / "bench-cpu.png",
             "CPU-seconds of the subject for each GiB read",
             lambda s: s.cpu / (s.bytes / GIB) if s.bytes > MIB else None,
         ),
         _bars(
             run,
-            present,
+            mounts,
             folder / "bench-memory.png",
             "MiB of RssAnon, all processes of the subject",
             lambda s: s.memory / MIB,
@@ -43,25 +46,20 @@ def draw(run: Run, folder: Path) -> list[Path]:
     ]
 
 
-def _shown(run: Run) -> list[Cell]:
-    present = {sample.cell for sample in run.samples}
-    return [cell for name, cell in CELLS.items() if name in present]
-
-
-def _ratios(run: Run, subjects: Sequence[str], file: Path) -> Path:
+def _ratios(run: Run, section: Section, file: Path) -> Path:
     """Each subject's samples over our median: to the left of 1 it is slower than we are."""
-    cells = _shown(run)
+    cells, subjects = section.lines, section.subjects
     canvas = Figure(figsize=(9, 1.2 + 0.42 * len(cells)), layout="constrained")
     axes = canvas.subplots()
     for row, cell in enumerate(cells):
-        ours = spread(run.values(cell.name, OURS))
+        ours = spread(run.values(cell.cell, section.ours))
         if ours is None or not ours.median:
             continue
         for place, subject in enumerate(subjects):
             height = row + 0.7 * ((place + 0.5) / len(subjects) - 0.5)
-            values = run.values(cell.name, subject)
+            values = run.values(cell.cell, subject)
             better = [
-                value / ours.median if cell.unit.higher else ours.median / value
+                value / ours.median if cell.higher else ours.median / value
                 for value in values
                 if value
             ]
@@ -72,7 +70,7 @@ def _ratios(run: Run, subjects: Sequence[str], file: Path) -> Path:
     for subject in subjects:
         axes.plot([], [], "o", color=COLOURS[subject], label=subject)
     axes.axvline(1, color="grey", linewidth=0.8)
-    axes.set_yticks(range(len(cells)), [f"{cell.state.value}: {cell.text}" for cell in cells])
+    axes.set_yticks(range(len(cells)), [cell.text for cell in cells])
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="times meshcache's median; farther right is faster")
     axes.xaxis.set_major_formatter("{x:g}")
@@ -86,13 +84,16 @@ def _ratios(run: Run, subjects: Sequence[str], file: Path) -> Path:
 
 def _bars(
     run: Run,
-    subjects: Sequence[str],
+    section: Section,
     file: Path,
     title: str,
     of: Callable[[Sample], float | None],
 ) -> Path:
+    subjects = section.subjects
     cells = [
-        cell for cell in _shown(run) if any(of(s) is not None for s in run.of(cell.name, OURS))
+        line
+        for line in section.lines
+        if any(of(sample) is not None for sample in run.of(line.cell, section.ours))
     ]
     canvas = Figure(figsize=(9, 1.2 + 0.42 * len(cells)), layout="constrained")
     axes = canvas.subplots()
@@ -100,13 +101,13 @@ def _bars(
     for place, subject in enumerate(subjects):
         heights, lengths = [], []
         for row, cell in enumerate(cells):
-            values = [value for s in run.of(cell.name, subject) if (value := of(s)) is not None]
+            values = [value for s in run.of(cell.cell, subject) if (value := of(s)) is not None]
             if (found := spread(values)) and found.median:
                 heights.append(row + 0.8 * ((place + 0.5) / len(subjects) - 0.5))
                 lengths.append(found.median)
         axes.barh(heights, lengths, 0.8 / len(subjects), color=COLOURS[subject], label=subject)
         drawn += len(lengths)
-    axes.set_yticks(range(len(cells)), [f"{cell.state.value}: {cell.text}" for cell in cells])
+    axes.set_yticks(range(len(cells)), [cell.text for cell in cells])
     axes.invert_yaxis()
     axes.set(xlabel=title, xscale="log" if drawn else "linear")
     axes.xaxis.set_major_formatter("{x:g}")

@@ -23,6 +23,7 @@ from meshcache.units import MIB
 _ROOM = 2.5
 """Times the tree's bytes that each cache may take."""
 _VERIFY_WITHIN = 300.0
+_COLD = (State.COLD, State.CAPPED)
 
 
 class WrongBytes(Exception):
@@ -61,6 +62,7 @@ class _Tree:
         self._source = runner.folder / "source" / tree.name
         self._files: list[str] = []
         self._digest = 0
+        self._room = 0
         self._subjects: list[Subject] = []
 
     async def run(self) -> None:
@@ -70,14 +72,13 @@ class _Tree:
         self._files = await asyncio.to_thread(files_of, self._source)
         await runner.origin.put(self._tree, self._source)
         self._digest = (await do(self._verifying(self._source))).digest
-        room = int(_ROOM * await asyncio.to_thread(stored, self._source)) + 256 * MIB
-        for number, kind in enumerate(runner.subjects):
-            folder = runner.folder / f"{number}-{kind.name.replace(' ', '-')}"
-            self._subjects.append(kind(folder, runner.origin, self._tree, self._source, room))
+        self._room = int(_ROOM * await asyncio.to_thread(stored, self._source)) + 256 * MIB
+        self._subjects = [self._several(kind, 1)[0] for kind in runner.subjects]
         try:
             for subject in self._subjects:
                 await subject.prepare()
-            await self._cold([cell for cell in self._cells if cell.state is not State.WARM])
+            await self._cold([cell for cell in self._cells if cell.state in _COLD])
+            await self._fan_out([cell for cell in self._cells if cell.state is State.NODES])
             await self._warm([cell for cell in self._cells if cell.state is State.WARM])
         finally:
             for subject in self._subjects:
@@ -85,6 +86,12 @@ class _Tree:
         for bucket in (self._tree.name, f"juicefs-{self._tree.name}"):
             with contextlib.suppress(Exception):  # one that is not there
                 await runner.origin.remove(bucket)
+
+    def _several(self, kind: type[Subject], count: int) -> list[Subject]:
+        folder = self._runner.folder / f"{kind.name.replace(' ', '-')}-{count}"
+        return [
+            *kind.several(count, folder, self._runner.origin, self._tree, self._source, self._room)
+        ]
 
     # --- cold -------------------------------------------------------------------------------
 
@@ -95,7 +102,22 @@ class _Tree:
                 async with self._failing(cell, subject, turn):
                     capped = cell.state is State.CAPPED
                     await self._mount_anew(subject, origin.capped if capped else origin.endpoint)
-                    await self._sample(cell, subject, turn)
+                    await self._sample(cell, [subject], turn)
+
+    async def _fan_out(self, cells: Sequence[Cell]) -> None:
+        for cell in cells:
+            for turn, subject in self._turns(cell, self._subjects):
+                await subject.unmount()
+                nodes = self._several(type(subject), cell.nodes)
+                async with self._failing(cell, subject, turn):
+                    try:
+                        for node in nodes:
+                            await node.prepare()
+                            await node.mount(self._runner.origin.capped)
+                        await self._sample(cell, nodes, turn)
+                    finally:
+                        for node in nodes:
+                            await node.remove()
 
     # --- warm -------------------------------------------------------------------------------
 
@@ -113,7 +135,18 @@ class _Tree:
         for cell in cells:
             for turn, subject in self._turns(cell, warm):
                 async with self._failing(cell, subject, turn):
-                    await self._sample(cell, subject, turn)
+                    await self._sample(cell, [subject], turn)
+
+    def _job(self, cell: Cell, roots: Sequence[Path], turn: int) -> Job:
+        files = [name for name in self._files if name.endswith(cell.suffix)]
+        if len(roots) == 1:
+            root, streams = roots[0], cell.job.streams
+        else:
+            root, streams = self._runner.folder, len(roots)
+            files = [f"{one.relative_to(root)}/{name}" for name in files for one in roots]
+        return msgspec.structs.replace(
+            cell.job, root=str(root), files=files, streams=streams, seed=turn + 1
+        )
 
     async def _warm_up(self, subject: Subject) -> None:
         """Read all of the tree once, and see that every byte is right."""
@@ -157,11 +190,12 @@ class _Tree:
         self._runner.say(f"{cell.name}: {subject.name} failed: {error}")
         self._runner.keep(Sample(cell.name, subject.name, turn, error=str(error)))
 
-    async def _sample(self, cell: Cell, subject: Subject, turn: int) -> None:
-        files = [name for name in self._files if name.endswith(cell.suffix)]
-        job = msgspec.structs.replace(cell.job, root=str(subject.root), files=files, seed=turn + 1)
+    async def _sample(self, cell: Cell, nodes: Sequence[Subject], turn: int) -> None:
+        """Of one subject, or of several that read the same at the same time, a stream each."""
+        subject = nodes[0]
+        job = self._job(cell, [node.root for node in nodes], turn)
         drop_caches()
-        cost = Cost(subject.processes())
+        cost = Cost({pid for node in nodes for pid in node.processes()})
         with _readahead(subject, cell.readahead):
             watching = asyncio.ensure_future(cost.watch())  # noqa: TID251 - ended right below
             try:
@@ -180,7 +214,7 @@ class _Tree:
             cpu=cost.cpu,
             reader_cpu=done.cpu,
             memory=cost.memory,
-            stored=await asyncio.to_thread(stored, subject.store) if subject.caches else 0,
+            stored=sum(stored(node.store) for node in nodes if node.caches),
             whole=done.whole,
         )
         self._runner.keep(sample)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.datapath.cells import CELLS, Cell
+from benchmarks.datapath import sections
 from benchmarks.datapath.results import Run, Sample, Spread, ratio, spread
-from benchmarks.datapath.subjects import LIMITS, OURS, SUBJECTS
+from benchmarks.datapath.sections import Line, Section
+from benchmarks.datapath.subjects import LIMITS
 from benchmarks.machine import same
 from meshcache.units import GIB, MIB
 
@@ -22,126 +23,112 @@ def _spread(found: Spread | None) -> str:
     return f"**{short(found.median)}** ({short(found.least)}-{short(found.most)})"
 
 
-def _subjects(run: Run) -> list[str]:
-    present = {sample.subject for sample in run.samples}
-    return [name for name in SUBJECTS if name in present]
-
-
-def _cells(run: Run) -> list[Cell]:
-    present = {sample.cell for sample in run.samples}
-    return [cell for name, cell in CELLS.items() if name in present]
-
-
 def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def figures(run: Run) -> str:
-    """Median, least and most of each cell and subject."""
-    subjects = _subjects(run)
-    rows = [
-        [
-            f"{cell.state.value}: {cell.text}",
-            cell.unit.name + ("" if cell.unit.higher else " (less is better)"),
-            *(_spread(spread(run.values(cell.name, subject))) for subject in subjects),
-        ]
-        for cell in _cells(run)
-    ]
-    return _grid(["", "in", *subjects], rows)
-
-
-def ratios(run: Run, *, ours: str = OURS) -> str:
-    """How many times better we are than each, of the medians (and of any one round)."""
-    subjects = [name for name in _subjects(run) if name != ours]
-    rows = [
-        [
-            f"{cell.state.value}: {cell.text}",
-            *(
-                _spread(ratio(run, cell.name, ours, subject, higher=cell.unit.higher))
-                for subject in subjects
-            ),
-        ]
-        for cell in _cells(run)
-    ]
-    return _grid(["x", *subjects], rows)
-
-
-def _by(run: Run, of: Callable[[Sample], float | None]) -> str:
-    subjects = [name for name in _subjects(run) if name not in LIMITS[:1]]
+def _table(section: Section, subjects: Sequence[str], cell: Callable[[Line, str], str]) -> str:
+    """A row for each line in which any subject has something."""
     rows = []
-    for cell in _cells(run):
-        row = []
-        for subject in subjects:
-            values = [value for s in run.of(cell.name, subject) if (value := of(s)) is not None]
-            found = spread(values)
-            row.append(short(found.median) if found else "-")
+    for line in section.lines:
+        row = [cell(line, subject) for subject in subjects]
         if set(row) != {"-"}:
-            rows.append([f"{cell.state.value}: {cell.text}", *row])
+            rows.append([line.text, *row])
     return _grid(["", *subjects], rows)
 
 
-def cpu(run: Run) -> str:
-    """CPU-seconds of the subject's processes for each GiB that was read."""
-    return _by(run, lambda s: s.cpu / (s.bytes / GIB) if s.bytes > MIB else None)
-
-
-def memory(run: Run) -> str:
-    """MiB of RssAnon of all the subject's processes."""
-    return _by(run, lambda s: s.memory / MIB)
-
-
-def behind(run: Run) -> list[str]:
-    """Cells at which our median is worse than all that the best rival measured."""
-    found = []
-    for cell in _cells(run):
-        mine = spread(run.values(cell.name, OURS))
-        rivals = [
-            (name, theirs)
-            for name in _subjects(run)
-            if name not in (OURS, *LIMITS) and (theirs := spread(run.values(cell.name, name)))
+def figures(run: Run, section: Section) -> str:
+    """Median, least and most of each line and subject."""
+    rows = [
+        [
+            line.text,
+            line.unit + ("" if line.higher else " (less is better)"),
+            *(_spread(spread(run.values(line.cell, subject))) for subject in section.subjects),
         ]
+        for line in section.lines
+    ]
+    return _grid(["", "in", *section.subjects], rows)
+
+
+def ratios(run: Run, section: Section) -> str:
+    """How many times better we are than each, of the medians (and of any one round)."""
+
+    def cell(line: Line, subject: str) -> str:
+        return _spread(ratio(run, line.cell, section.ours, subject, higher=line.higher))
+
+    others = [name for name in section.subjects if name != section.ours]
+    return _table(section, others, cell)
+
+
+def cpu(run: Run, section: Section) -> str:
+    """CPU-seconds of the subject's processes for each GiB that was read."""
+    return _cost(run, section, lambda s: s.cpu / (s.bytes / GIB) if s.bytes > MIB else None)
+
+
+def memory(run: Run, section: Section) -> str:
+    """MiB of RssAnon of all the subject's processes."""
+    return _cost(run, section, lambda s: s.memory / MIB if s.memory else None)
+
+
+def _cost(run: Run, section: Section, of: Callable[[Sample], float | None]) -> str:
+    def cell(line: Line, subject: str) -> str:
+        costs = [cost for s in run.of(line.cell, subject) if (cost := of(s)) is not None]
+        found = spread(costs)
+        return short(found.median) if found else "-"
+
+    return _table(section, [name for name in section.subjects if name not in LIMITS[:1]], cell)
+
+
+def behind(run: Run, section: Section) -> list[str]:
+    """Lines at which our median is worse than all that the best rival measured."""
+    found = []
+    for line in section.lines:
+        mine = spread(run.values(line.cell, section.ours))
+        rivals = {
+            name: theirs
+            for name in section.rivals
+            if (theirs := spread(run.values(line.cell, name))) is not None
+        }
         if mine is None or not rivals:
             continue
-        if cell.unit.higher:
-            name, best = max(rivals, key=lambda rival: rival[1].median)
-            is_behind = mine.median < best.least
-        else:
-            name, best = min(rivals, key=lambda rival: rival[1].median)
-            is_behind = mine.median > best.most
-        if is_behind:
-            times = ratio(run, cell.name, OURS, name, higher=cell.unit.higher)
+        best = (max if line.higher else min)(rivals, key=lambda name: rivals[name].median)
+        bound = rivals[best].least if line.higher else rivals[best].most
+        if (mine.median < bound) if line.higher else (mine.median > bound):
+            times = ratio(run, line.cell, section.ours, best, higher=line.higher)
             assert times is not None
-            found.append(f"{cell.name} ({cell.text}): {times.median:.2f} of {name}")
+            found.append(f"{line.text} ({line.cell}): {times.median:.2f} of {best}")
     return found
 
 
 def report(run: Run) -> str:
     """All tables, and what they were measured on."""
     versions = ", ".join(f"{name} {said}".strip() for name, said in run.versions.items())
-    failed = [f"{s.cell}, {s.subject}: {s.error.splitlines()[0]}" for s in run.failures()]
-    cut = sorted({(s.cell, s.subject) for s in run.samples if s.value is not None and not s.whole})
     parts = [
         "# The data path, beside others",
         f"{run.began}, {run.machine}; busy {run.busy:.0f} %. {versions}.",
-        "## Figures: median (least-most)",
-        figures(run),
-        "## Ratios: meshcache is so many times better than",
-        ratios(run),
-        "## CPU-seconds of the subject for each GiB read",
-        cpu(run),
-        "## MiB of RssAnon, all processes of the subject",
-        memory(run),
-        "## Where meshcache is behind the best rival",
-        "\n".join(f"- {line}" for line in behind(run)) or "nowhere",
-        "## Settings",
-        "\n".join(f"- {name}: {said}" for name, said in run.settings.items()),
     ]
+    for section in sections.of(run):
+        parts += [
+            f"## Figures of {section.title}: median (least-most)",
+            figures(run, section),
+            f"## Ratios: {section.ours} is so many times better than",
+            ratios(run, section),
+            "## CPU-seconds of the subject for each GiB read",
+            cpu(run, section),
+            "## MiB of RssAnon, all processes of the subject",
+            memory(run, section),
+            "## Where we are behind the best rival",
+            "\n".join(f"- {line}" for line in behind(run, section)) or "nowhere",
+        ]
+    parts += ["## Settings", *(f"- {name}: {said}" for name, said in run.settings.items())]
+    failed = [f"- {s.cell}, {s.subject}: {s.error.splitlines()[0]}" for s in run.failures()]
     if failed:
-        parts += ["## Failed", "\n".join(f"- {line}" for line in failed)]
+        parts += ["## Failed", "\n".join(failed)]
+    cut = sorted({(s.cell, s.subject) for s in run.samples if s.value is not None and not s.whole})
     if cut:
         stopped = ", ".join(f"{subject} at {cell}" for cell, subject in cut)
-        parts += ["Stopped by the time given, and counted as far as it came: " + stopped]
+        parts.append("Stopped by the time given, and counted as far as it came: " + stopped)
     return "\n\n".join(parts) + "\n"
 
 
@@ -152,18 +139,16 @@ def compare(before: Run, after: Run) -> str:
         OtherMachine: they are of different machines.
     """
     same(before.machine, after.machine)
-    subjects = [name for name in _subjects(after) if name in _subjects(before)]
-    rows = []
-    for cell in _cells(after):
-        row = []
-        for subject in subjects:
-            then = spread(before.values(cell.name, subject))
-            now = spread(after.values(cell.name, subject))
+    tables = []
+    for section in sections.of(after):
+
+        def cell(line: Line, subject: str) -> str:
+            then = spread(before.values(line.cell, subject))
+            now = spread(after.values(line.cell, subject))
             if then is None or now is None or not then.median or not now.median:
-                row.append("-")
-            elif cell.unit.higher:
-                row.append(short(now.median / then.median))
-            else:
-                row.append(short(then.median / now.median))
-        rows.append([f"{cell.state.value}: {cell.text}", *row])
-    return _grid(["", *subjects], rows)
+                return "-"
+            times = now.median / then.median
+            return short(times if line.higher else 1 / times)
+
+        tables.append(_table(section, section.subjects, cell))
+    return "\n\n".join(tables)

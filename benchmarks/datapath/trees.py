@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.model import generate
-from meshcache.units import GIB, KIB
+from meshcache.units import KIB, MIB
 
 _PER_FOLDER = 1000
 _SMALL = 100_000
@@ -21,11 +21,11 @@ class Scale(NamedTuple):
     """How much of everything; all follows the bytes of the model."""
 
     size: int
-    """Bytes of the model; with 1 GiB the other trees have their full number of files."""
+    """Bytes of the model; with 512 MiB the other trees have their full number of files."""
 
     def files(self, full: int) -> int:
         """How many files in place of `full`."""
-        return min(full, max(_LEAST, full * self.size // GIB))
+        return min(full, max(_LEAST, full * self.size // (512 * MIB)))
 
 
 class Tree(NamedTuple):

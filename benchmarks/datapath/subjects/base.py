@@ -6,7 +6,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from benchmarks.datapath.origin import Origin
 from benchmarks.datapath.trees import Tree
@@ -50,6 +50,11 @@ class Subject(ABC):
         """Where the tree is seen once mounted."""
         self.store = folder / "store"
         """Where it keeps what it has read."""
+
+    @classmethod
+    def several(cls, count: int, folder: Path, *more: Any) -> list[Self]:
+        """So many of it, as on so many nodes; `more` as the constructor takes it."""
+        return [cls(folder / f"{number}", *more) for number in range(count)]
 
     @classmethod
     @abstractmethod
