@@ -12,6 +12,7 @@ keeper is gone.
 """
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 (asyncio's own import comes too late, see `confine`)
 import logging
 import mmap
 import os
@@ -25,6 +26,7 @@ import structlog
 import uvloop
 
 from meshcache.errors import MeshcacheError
+from meshcache.fuse import sandbox
 from meshcache.fuse.blocks import Blocks
 from meshcache.fuse.device import Device
 from meshcache.fuse.errnos import set_too_late
@@ -228,6 +230,17 @@ def prepare() -> None:
     )
     # The thread that takes names back must not keep the loop waiting for the interpreter's lock.
     sys.setswitchinterval(0.0005)
+
+
+def confine(keeper: int) -> None:
+    """Give up what no worker needs (`meshcache.fuse.sandbox`); `keeper` is a process id.
+
+    Nothing can be imported after this, as no file can be opened.
+    """
+    confined = sandbox.enter(sandbox.own_uid(keeper))
+    if confined.sees_files:
+        log.warning("the worker can open files: neither Landlock nor chroot is to be had")
+    log.info("confined", to=",".join(confined.taken), not_to=",".join(confined.missed) or None)
 
 
 def run(control: socket.socket) -> int:
