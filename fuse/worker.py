@@ -59,6 +59,7 @@ from meshcache.fuse.messages import (
 )
 from meshcache.fuse.opens import OpenWatch
 from meshcache.fuse.packets import Packet, PacketSocket
+from meshcache.fuse.rehearsal import rehearse
 from meshcache.fuse.session_loops import SessionLoops, serve
 from meshcache.fuse.tree import Tree
 from meshcache.snapshot import Snapshot
@@ -230,6 +231,7 @@ def prepare() -> None:
     )
     # The thread that takes names back must not keep the loop waiting for the interpreter's lock.
     sys.setswitchinterval(0.0005)
+    rehearse()
 
 
 def confine(keeper: int) -> None:
