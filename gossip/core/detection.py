@@ -15,7 +15,7 @@ from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.newcomers import Newcomers
 from meshcache.gossip.core.probes import Probes
 from meshcache.gossip.core.rings import Rings
-from meshcache.gossip.core.roster import Roster
+from meshcache.gossip.core.roster import End, Roster
 from meshcache.gossip.core.spread import Spread
 from meshcache.gossip.core.table import FAILED
 from meshcache.gossip.core.verdicts import REFUSED, REPLACED, Verdicts
@@ -153,7 +153,7 @@ class Detection:
             self.roster.deny(self.roster.me.incarnation, failed=True)
             return
         incarnation = self.table.rows[uid].incarnation
-        if self.roster.end(uid, FAILED, incarnation, None, self.context.wall_ms, cause):
+        if self.roster.end(End(uid, FAILED, incarnation, self.context.wall_ms, cause)):
             self.spread.publish(wire.Dead(uid, incarnation, cause))
 
     def replaced(self, uid: bytes, address: str) -> None:
@@ -184,8 +184,7 @@ class Detection:
 
     def dial_failed(self, uid: bytes, why: Why) -> None:
         """A member could not be reached."""
-        if why is Why.REFUSED:
-            self.inquiries.refused(uid)
+        (self.inquiries.refused if why is Why.REFUSED else self.inquiries.unreachable)(uid)
         if self.table.alive(uid):
             self.watch.dial_failed(uid, why)
 

@@ -4,7 +4,8 @@ A word to all costs all. Where segments are lost somebody is silent for a second
 time, and if each such word went to everybody a mesh of N members would pay N^2. So a first doubt
 stays among the observers of the member, who know one another from the rings: each that misses it
 asks the others whether they reach it, over links that are dialled for it. The mesh is told once a
-majority of them misses it; if not all answer in time, a majority of those that did.
+majority of them misses it; if not all answer, since they cannot be dialled or not in time, a
+majority of those that did.
 
 Where none answers, it may be the asker that is cut off. Then up to three members, drawn at random
 from its neighbours, answer in their place (arbiters): it speaks unless one of them reaches the
@@ -39,26 +40,27 @@ class Inquiry:
     """Whether these are not the subject's observers, of whom none has answered."""
     sent: set[bytes] = field(default_factory=set)
     """Who got the question, over a link that is still open."""
+    absent: set[bytes] = field(default_factory=set)
+    """Who could not be dialled, so that its answer is not awaited."""
 
     @property
-    def agrees(self) -> bool | None:
-        """Whether those asked miss the subject too; None if that is not to be said yet."""
+    def waits(self) -> set[bytes]:
+        """Whose answers are awaited."""
+        return {one for one, answer in self.answers.items() if answer is None} - self.absent
+
+    def agrees(self, *, late: bool) -> bool | None:
+        """Whether those asked miss the subject too; None if that is not to be said yet, or (`late`:
+        no longer than now is waited) if nobody has answered."""
         answers = list(self.answers.values())
         missing, hearing = answers.count(False), answers.count(True)
+        wait = not late and bool(self.waits)
         if self.arbiters:
-            return not hearing if hearing or None not in answers else None
+            return not hearing if hearing or not wait else None
         if 1 + missing >= majority(1 + len(answers)):
             return True
-        return None if None in answers else False
-
-    @property
-    def agrees_so_far(self) -> bool | None:
-        """The same when the time is over; None if nobody has answered."""
-        answers = list(self.answers.values())
-        missing, hearing = answers.count(False), answers.count(True)
-        if self.arbiters:
-            return not hearing
-        return 1 + missing >= majority(1 + missing + hearing) if missing or hearing else None
+        if wait or not (missing or hearing):
+            return None
+        return 1 + missing >= majority(1 + missing + hearing)
 
 
 @dataclass
@@ -82,12 +84,11 @@ class Inquiries:
         inquiry = self.open.get(uid)
         if inquiry is None or inquiry.until + settings.period < now:
             inquiry = self._begin(uid, dict.fromkeys(self.observers_of(uid)))
-        agreed = inquiry.agrees
-        if agreed is None and inquiry.until <= now:
-            agreed = inquiry.agrees_so_far
-            if agreed is None:
-                inquiry = self._begin(uid, dict.fromkeys(self._arbiters(uid)), arbiters=True)
-                agreed = inquiry.agrees
+        late = inquiry.until <= now
+        agreed = inquiry.agrees(late=late)
+        if agreed is None and (late or not inquiry.waits):
+            inquiry = self._begin(uid, dict.fromkeys(self._arbiters(uid)), arbiters=True)
+            agreed = inquiry.agrees(late=False)
         if agreed is None:
             self._press(uid, inquiry)
         return bool(agreed)
@@ -114,11 +115,10 @@ class Inquiries:
 
     def _press(self, uid: bytes, inquiry: Inquiry) -> None:
         """Send the question to those who have not got it, or dial them."""
-        for peer, answer in inquiry.answers.items():
-            if answer is None and peer not in inquiry.sent:
-                if self.links.of(peer) is None:
-                    self.links.urge(peer)
-                self._send(uid, inquiry, peer)
+        for peer in sorted(inquiry.waits - inquiry.sent):  # sorted: a run is to be repeatable
+            if self.links.of(peer) is None:
+                self.links.urge(peer)
+            self._send(uid, inquiry, peer)
 
     def _send(self, uid: bytes, inquiry: Inquiry, peer: bytes) -> None:
         link = self.links.of(peer)
@@ -148,6 +148,13 @@ class Inquiries:
         for uid, inquiry in list(self.open.items()):
             if inquiry.answers.get(peer, True) is None:
                 del inquiry.answers[peer]
+                self.on_answer(uid)
+
+    def unreachable(self, peer: bytes) -> None:
+        """A dial of `peer` came to nothing."""
+        for uid, inquiry in list(self.open.items()):
+            if peer in inquiry.waits and peer not in inquiry.sent:
+                inquiry.absent.add(peer)
                 self.on_answer(uid)
 
     def on_reached(self, link: Link, message: wire.Reached) -> None:

@@ -5,6 +5,7 @@ member says of itself in `myself`, and whether a death is likely is for `detecti
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from meshcache.gossip import wire
@@ -31,6 +32,20 @@ from meshcache.gossip.core.view import ViewChanges, zone_of
 NEWCOMER = 3.0
 """For so many seconds after its first contact a member is a newcomer."""
 _LEAVING: dict[int, Callable[[Member], Event]] = {FAILED: MemberFailed, LEFT: MemberLeft}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A word that a member failed or left."""
+
+    uid: bytes
+    status: int
+    incarnation: int
+    since: int
+    """ms since 1970."""
+    cause: int = SILENT
+    record: wire.Record | None = None
+    """What it was, if the word says so."""
 
 
 class Judge(Protocol):
@@ -116,9 +131,9 @@ class Roster:
             case wire.Alive(record=record):
                 return self._alive(record)
             case wire.Dead(uid=uid, incarnation=incarnation, cause=cause):
-                return self._gone(uid, FAILED, incarnation, None, self.context.wall_ms, cause)
+                return self._gone(End(uid, FAILED, incarnation, self.context.wall_ms, cause))
             case wire.Gone(uid=uid, incarnation=incarnation):
-                return self._gone(uid, LEFT, incarnation, None, self.context.wall_ms)
+                return self._gone(End(uid, LEFT, incarnation, self.context.wall_ms))
             case _:
                 return False
 
@@ -133,7 +148,7 @@ class Roster:
             if uid not in self.table.rows and row.since < oldest:
                 return
             since = min(row.since, self.context.wall_ms)
-            news = self._gone(uid, row.status, row.incarnation, row.record, since)
+            news = self._gone(End(uid, row.status, row.incarnation, since, record=row.record))
             if news and not self.newcomer:
                 left = row.status == LEFT
                 self.spread.publish(
@@ -157,7 +172,7 @@ class Roster:
             return False
         early = self.hearsay.take_early(uid)
         if early is not None and early > (incarnation, ALIVE):
-            return self._gone(uid, early[1], early[0], record, self.context.wall_ms)
+            return self._gone(End(uid, early[1], early[0], self.context.wall_ms, record=record))
         if row is None:
             self.table.make_room()
         old, was_living = (row.record if row else None), self.table.alive(uid)
@@ -179,15 +194,8 @@ class Roster:
         self.judge.refuted(uid)
         return True
 
-    def _gone(
-        self,
-        uid: bytes,
-        status: int,
-        incarnation: int,
-        record: wire.Record | None,
-        since: int,
-        cause: int = SILENT,
-    ) -> bool:
+    def _gone(self, end: End) -> bool:
+        uid, incarnation = end.uid, end.incarnation
         if uid == self.context.uid:
             self.deny(incarnation, failed=True)
             return False
@@ -196,38 +204,36 @@ class Roster:
         if self.hearsay.impossible(incarnation, known):
             return False
         if row is None:
-            if record is None:
+            if end.record is None:
                 # Its row may come later, from one who has not heard this yet.
-                return self.hearsay.keep_early(uid, incarnation, status)
-            if record.role != FULL:
+                return self.hearsay.keep_early(uid, incarnation, end.status)
+            if end.record.role != FULL:
                 return False
             self.table.make_room()
-        elif row.status == ALIVE and status == FAILED and not self.judge.credible(uid, cause):
-            return incarnation >= row.incarnation and self.hearsay.doubt(uid, incarnation, cause)
-        return self.end(uid, status, incarnation, record, since, cause)
+        elif (
+            row.status == ALIVE and end.status == FAILED and not self.judge.credible(uid, end.cause)
+        ):
+            news = incarnation >= row.incarnation
+            return news and self.hearsay.doubt(uid, incarnation, end.cause)
+        return self.end(end)
 
-    def end(
-        self,
-        uid: bytes,
-        status: int,
-        incarnation: int,
-        record: wire.Record | None,
-        since: int,
-        cause: int,
-    ) -> bool:
+    def end(self, end: End) -> bool:
         """A member has failed or left; False if that is known."""
+        uid, failed = end.uid, end.status == FAILED
         was_living = self.table.alive(uid)
-        if not self.table.merge(uid, status, incarnation, record=record, since=since):
+        if not self.table.merge(
+            uid, end.status, end.incarnation, record=end.record, since=end.since
+        ):
             return False
         row = self.table.rows[uid]
         row.suspect = False
         self.judge.ended(uid)
-        if status == FAILED:
+        if failed:
             self.links.expel(uid)
-        if status == FAILED and cause == SILENT:
+        if failed and end.cause == SILENT:
             self.lost.add(uid)
         if was_living:
-            self.learned(row, _LEAVING[status])
+            self.learned(row, _LEAVING[end.status])
             self.view_changes.soon(uid)
         else:
             row.learned = self.context.wall_ms
@@ -238,7 +244,7 @@ class Roster:
         incarnation, cause = self.hearsay.undenied(uid) or (-1, SILENT)
         row = self.table.rows.get(uid)
         if row is not None and row.status == ALIVE and incarnation >= row.incarnation:
-            self.end(uid, FAILED, incarnation, None, self.context.wall_ms, cause)
+            self.end(End(uid, FAILED, incarnation, self.context.wall_ms, cause))
 
     def learned(self, row: Row, event: Callable[[Member], Event]) -> None:
         """The state of a member has changed: tell the user."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from meshcache.gossip.core.events import Event, Member, State
+from meshcache.gossip.core.events import Event, Member, MemberFailed, MemberSuspect, State
 from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
@@ -50,6 +50,34 @@ def all_see(processes: Sequence[Process], whom: Process, *states: State) -> Call
 def events(process: Process, kind: type[Event], since: float = 0.0) -> list[Event]:
     """The events of one kind that a process told its user."""
     return [event for when, event in process.events if isinstance(event, kind) and when >= since]
+
+
+def told_of(
+    processes: Sequence[Process], kind: type[MemberSuspect] | type[MemberFailed]
+) -> set[str]:
+    """The names of the members that any of these was told are suspect, or failed."""
+    return {
+        event.member.name
+        for process in processes
+        for _, event in process.events
+        if isinstance(event, kind)
+    }
+
+
+def cut(
+    network: Network, side: Sequence[Process], rest: Sequence[Process] | None = None
+) -> Callable[[], None]:
+    """Cut the links between these and those (without `rest`: all others); the call that heals."""
+    left = {process.address for process in side}
+    right = None if rest is None else {process.address for process in rest}
+
+    def between(source: str, target: str) -> bool:
+        if (source in left) == (target in left):
+            return False
+        return right is None or source in right or target in right
+
+    network.faults.cuts.append(between)
+    return lambda: network.faults.cuts.remove(between)
 
 
 def others(processes: Sequence[Process], *without: Process) -> list[Process]:

@@ -15,7 +15,7 @@ from meshcache.gossip.core.events import (
 from meshcache.gossip.core.links import EXPELLED
 from meshcache.gossip.core.settings import Settings
 from meshcache.gossip.core.verdicts import SILENT
-from tests.gossip.meshes import agreed, all_see, events, mesh, others, state
+from tests.gossip.meshes import agreed, all_see, cut, events, mesh, others, state, told_of
 
 SIZES = [2, 3, 4, 5, 6, 7, 12, 40]
 
@@ -116,13 +116,7 @@ def test_a_stalled_member_accuses_nobody_when_it_wakes() -> None:
     network.run(5)
     network.resume(victim)
     network.run(5)
-    accused = {
-        event.member.uid
-        for process in processes
-        for event in events(process, MemberSuspect)
-        if isinstance(event, MemberSuspect)
-    }
-    assert accused <= {victim.uid.hex()}
+    assert told_of(processes, MemberSuspect) <= {victim.name}
 
 
 def test_a_member_that_was_failed_for_a_long_stall_comes_back_with_the_same_uid() -> None:
@@ -151,14 +145,7 @@ def test_a_member_that_was_failed_while_it_stalled_learns_so_when_it_wakes_and_f
             network.resume(victim)
         network.run(4)
     network.run(20)
-    uids = {process.uid.hex() for process in rest}
-    for victim in stalled:
-        failed = {
-            event.member.uid
-            for event in events(victim, MemberFailed)
-            if isinstance(event, MemberFailed)
-        }
-        assert not failed & uids
+    assert not told_of(stalled, MemberFailed) & {process.name for process in rest}
 
 
 def test_who_only_closes_links_is_not_dialled_all_the_time() -> None:
@@ -187,9 +174,7 @@ def test_one_observer_that_cannot_reach_its_subject_makes_no_suspect() -> None:
     network, processes = mesh(12)
     observer = processes[0]
     subject_uid = next(iter(observer.node.members.detection.watch.subjects))
-    subject = next(process for process in processes if process.uid == subject_uid)
-    pair = {observer.address, subject.address}
-    network.faults.cuts.append(lambda source, target: {source, target} == pair)
+    cut(network, [observer], [one for one in processes if one.uid == subject_uid])
     network.run(30)
     assert agreed(processes)()
     assert not any(events(process, MemberSuspect) for process in processes)
@@ -250,13 +235,11 @@ def test_the_dead_are_forgotten_after_a_day_and_do_not_come_back() -> None:
 
 def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
     network, processes = mesh(20)
-    left = {process.address for process in processes[:10]}
-    cut = lambda source, target: (source in left) != (target in left)  # noqa: E731
-    network.faults.cuts.append(cut)
+    heal = cut(network, processes[:10])
     for side in processes[:10], processes[10:]:
         assert network.run_until(agreed(side), network.now + 20)
     network.run(30)
-    network.faults.cuts.remove(cut)
+    heal()
     healed = network.now
     assert network.run_until(agreed(processes), healed + 5)
 
@@ -264,9 +247,7 @@ def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
 @pytest.mark.parametrize("small", [1, 2, 5])
 def test_the_small_side_of_a_cut_comes_to_see_itself_alone(small: int) -> None:
     network, processes = mesh(20)
-    side = {process.address for process in processes[:small]}
-    cut = lambda source, target: (source in side) != (target in side)  # noqa: E731
-    network.faults.cuts.append(cut)
+    cut(network, processes[:small])
     assert network.run_until(agreed(processes[small:]), network.now + 10)
     assert network.run_until(agreed(processes[:small]), network.now + 70)
 
@@ -282,13 +263,7 @@ def test_who_hears_nobody_accuses_and_fails_nobody_for_forty_seconds() -> None:
     assert alone.node.context.counts["alerts"] == 0
     assert events(alone, MemberSuspect)  # what is on no way to it is routed around
     assert not events(alone, MemberFailed)
-    suspected = {
-        event.member.name
-        for process in rest
-        for event in events(process, MemberSuspect)
-        if isinstance(event, MemberSuspect)
-    }
-    assert suspected == {alone.name}
+    assert told_of(rest, MemberSuspect) == {alone.name}
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -320,19 +295,12 @@ def test_a_death_is_not_believed_on_the_word_of_one_observer() -> None:
 def test_what_a_lost_member_believed_of_the_others_fails_none_of_them_when_it_comes_back() -> None:
     network, processes = mesh(20)
     alone, rest = processes[7], others(processes, processes[7])
-    cut = lambda source, target: (source == alone.address) != (target == alone.address)  # noqa: E731
-    network.faults.cuts.append(cut)
+    heal = cut(network, [alone])
     assert network.run_until(agreed([alone]), network.now + 90)
-    network.faults.cuts.remove(cut)
+    heal()
     assert network.run_until(agreed(processes), network.now + 5)
     network.run(5)
-    failed = {
-        event.member.name
-        for process in rest
-        for event in events(process, MemberFailed)
-        if isinstance(event, MemberFailed)
-    }
-    assert failed == {alone.name}
+    assert told_of(rest, MemberFailed) == {alone.name}
 
 
 def test_a_death_that_nobody_here_saw_is_believed_only_when_the_member_does_not_deny_it() -> None:
@@ -354,11 +322,10 @@ def test_a_death_that_nobody_here_saw_is_believed_only_when_the_member_does_not_
 def test_one_member_cut_off_alone_finds_back_in_five_seconds() -> None:
     network, processes = mesh(20)
     alone = processes[7]
-    cut = lambda source, target: (source == alone.address) != (target == alone.address)  # noqa: E731
-    network.faults.cuts.append(cut)
+    heal = cut(network, [alone])
     assert network.run_until(agreed(others(processes, alone)), network.now + 20)
     network.run(40)
-    network.faults.cuts.remove(cut)
+    heal()
     assert network.run_until(agreed(processes), network.now + 5)
 
 

@@ -8,22 +8,12 @@ from meshcache.gossip import wire
 from meshcache.gossip.core.events import MemberFailed, MemberSuspect, State
 from meshcache.gossip.core.inquiries import Inquiry
 from meshcache.gossip.core.verdicts import SILENT
-from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
-from tests.gossip.meshes import agreed, all_see, events, mesh, others
+from tests.gossip.meshes import agreed, all_see, cut, events, mesh, others
 
 
 def total(processes: list[Process], what: str) -> int:
     return sum(process.node.context.counts[what] for process in processes)
-
-
-def cut_off(network: Network, one: Process, from_whom: list[Process]) -> None:
-    lost = {process.address for process in from_whom}
-    network.faults.cuts.append(
-        lambda source, target: (
-            one.address in (source, target) and not lost.isdisjoint((source, target))
-        )
-    )
 
 
 def observers(processes: list[Process], subject: Process) -> list[Process]:
@@ -31,10 +21,14 @@ def observers(processes: list[Process], subject: Process) -> list[Process]:
     return [one for one in processes if one.uid in rings.observers(subject.uid)]
 
 
+def inquiry(*answers: bool | None, arbiters: bool = False) -> Inquiry:
+    return Inquiry(1, 0.0, {bytes([n]): answer for n, answer in enumerate(answers)}, arbiters)
+
+
 @pytest.mark.parametrize(
-    ("answers", "soon", "in_the_end"),
+    ("answers", "soon", "late"),
     [
-        ([], True, None),  # nobody else observes it
+        ([], True, True),  # nobody else observes it
         ([False], True, True),
         ([True], False, False),
         ([None], None, None),
@@ -48,11 +42,13 @@ def observers(processes: list[Process], subject: Process) -> list[Process]:
     ],
 )
 def test_a_majority_of_the_observers_or_in_the_end_of_those_that_answered(
-    answers: list[bool | None], soon: bool | None, in_the_end: bool | None
+    answers: list[bool | None], soon: bool | None, late: bool | None
 ) -> None:
-    inquiry = Inquiry(1, 0.0, {bytes([n]): answer for n, answer in enumerate(answers)})
-    assert inquiry.agrees is soon
-    assert inquiry.agrees_so_far is in_the_end
+    asked = inquiry(*answers)
+    assert asked.agrees(late=False) is soon
+    assert asked.agrees(late=True) is late
+    asked.absent = asked.waits  # none of them can be dialled: nobody waits for them
+    assert asked.agrees(late=False) is late
 
 
 @pytest.mark.parametrize(
@@ -68,8 +64,7 @@ def test_a_majority_of_the_observers_or_in_the_end_of_those_that_answered(
 def test_one_arbiter_that_reaches_the_member_is_enough(
     answers: list[bool | None], agrees: bool | None
 ) -> None:
-    inquiry = Inquiry(1, 0.0, {bytes([n]): answer for n, answer in enumerate(answers)}, True)
-    assert inquiry.agrees is agrees
+    assert inquiry(*answers, arbiters=True).agrees(late=False) is agrees
 
 
 def test_where_a_fifth_of_the_segments_is_lost_doubts_stay_among_the_observers() -> None:
@@ -86,7 +81,7 @@ def test_who_misses_all_its_subjects_but_one_accuses_none_that_others_hear() -> 
     network, processes = mesh(20)
     observer = processes[0]
     subjects = sorted(observer.node.members.detection.watch.subjects)[1:]  # it still hears one
-    cut_off(network, observer, [one for one in processes if one.uid in subjects])
+    cut(network, [observer], [one for one in processes if one.uid in subjects])
     network.run(40)
     assert observer.node.context.counts["observers_asked"] > 0
     assert total(processes, "alerts") == 0
@@ -100,7 +95,7 @@ def test_where_no_other_observer_answers_arbiters_that_reach_the_member_keep_one
         one for one in processes if one.uid in observer.node.members.detection.watch.subjects
     )
     circle = others(observers(processes, subject), observer)
-    cut_off(network, observer, [subject, *circle])
+    cut(network, [observer], [subject, *circle])
     network.run(15)
     assert observer.node.context.counts["arbiters_asked"] > 0
     accused = observer.node.standing(subject.uid).accusers
@@ -170,7 +165,7 @@ def test_lies_to_an_observer_that_asks_make_no_suspect() -> None:
         for one in processes
         if one.uid in observer.node.members.detection.watch.subjects and one is not foe
     )
-    cut_off(network, observer, [subject])
+    cut(network, [observer], [subject])
     for number in range(1, 200):
         link = observer.node.links.of(foe.uid)
         if link is not None:

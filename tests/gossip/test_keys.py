@@ -14,9 +14,9 @@ from meshcache.gossip import (
     MemberFailed,
     MemberLeft,
     MemberSuspect,
-    State,
     limits,
 )
+from tests.gossip.members import together
 from tests.support.wait import eventually
 
 OLD, NEW = b"the old key, long enough", b"the new key, long enough"
@@ -35,12 +35,6 @@ async def three() -> AsyncIterator[list[Gossip]]:
     yield members
     for member in members:
         await member.close()
-
-
-def together(members: list[Gossip]) -> bool:
-    """Whether each sees all of these alive."""
-    uids = {member.me.uid for member in members}
-    return all({m.uid for m in one.members() if m.state is State.ALIVE} >= uids for one in members)
 
 
 async def test_a_key_is_rotated_in_three_steps_and_nobody_is_missed(three: list[Gossip]) -> None:

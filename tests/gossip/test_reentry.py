@@ -3,7 +3,7 @@
 from meshcache.gossip.core.events import MemberFailed, State
 from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
-from tests.gossip.meshes import agreed, all_see, mesh, others
+from tests.gossip.meshes import agreed, all_see, cut, mesh, others, told_of
 
 
 def _deaf_for_20_s(network: Network, process: Process) -> None:
@@ -28,28 +28,17 @@ def test_a_member_that_is_deaf_again_and_again_comes_back_once_in_five_minutes()
     network.run(back + 310 - network.now)
     assert all_see(rest, bad, State.FAILED)()
     assert network.run_until(agreed(processes), back + 350)
-    failed = {
-        event.member.name
-        for one in rest
-        for _, event in one.events
-        if isinstance(event, MemberFailed)
-    }
-    assert failed == {bad.name}, "one that does not hear has failed others"
+    assert told_of(rest, MemberFailed) == {bad.name}, "one that does not hear has failed others"
     network.run(1)
     assert rest[0].node.members.view(bad.uid).tags == {"while": "away"}
 
 
 def test_nobody_waits_after_a_partition_however_often_it_comes() -> None:
     network, processes = mesh(20)
-    far = {process.address for process in processes[:10]}
-
-    def cut(source: str, target: str) -> bool:
-        return (source in far) != (target in far)
-
     for _ in range(3):
-        network.faults.cuts.append(cut)
+        heal = cut(network, processes[:10])
         network.run(30)
-        network.faults.cuts.remove(cut)
+        heal()
         assert network.run_until(agreed(processes), network.now + 10)
 
 

@@ -1,8 +1,6 @@
 """Mesh keys changed in the whole mesh by one member, and who is told what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pytest
 import zmq
@@ -10,7 +8,6 @@ import zmq
 from meshcache.gossip import (
     Event,
     Gossip,
-    GossipConfig,
     InvalidSettings,
     KeyNotReady,
     KeyRefused,
@@ -19,32 +16,14 @@ from meshcache.gossip import (
     MemberLeft,
     MemberSuspect,
     QueryAsked,
-    State,
     UserEvent,
 )
 from meshcache.gossip.keys import derive
+from tests.gossip.members import KEY, Start, together
 from tests.support.wait import eventually
 
-OLD, NEW = b"the old key, long enough", b"the new key, long enough"
+OLD, NEW = KEY, b"the new key, long enough"
 NAMES = "abcdef"
-Start = Callable[..., Awaitable[Gossip]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Starts members, and closes them at the end."""
-    running: list[Gossip] = []
-
-    async def begin(name: str, *seeds: Gossip, **settings: Any) -> Gossip:
-        addresses = [seed.address for seed in seeds]
-        gossip = Gossip(GossipConfig(**{"name": name, "key": OLD, "seeds": addresses, **settings}))
-        await gossip.start()
-        running.append(gossip)
-        return gossip
-
-    yield begin
-    for gossip in running:
-        await gossip.close()
 
 
 @pytest.fixture
@@ -54,12 +33,6 @@ async def six(start: Start) -> list[Gossip]:
     members += [await start(name, members[0]) for name in NAMES[1:]]
     await eventually(lambda: together(members))
     return members
-
-
-def together(members: list[Gossip]) -> bool:
-    """Whether each sees all of these alive."""
-    uids = {member.me.uid for member in members}
-    return all({m.uid for m in one.members() if m.state is State.ALIVE} >= uids for one in members)
 
 
 def heard(gossip: Gossip) -> list[Event]:

@@ -5,7 +5,7 @@ import pytest
 from meshcache.gossip.core.events import QueryAsked, QueryReply, UserEvent
 from meshcache.gossip.core.rumours import Queue
 from meshcache.gossip.core.statemap import ANY
-from tests.gossip.meshes import events, mesh
+from tests.gossip.meshes import cut, events, mesh
 
 
 @pytest.mark.parametrize("size", [2, 5, 40])
@@ -35,13 +35,12 @@ def test_events_reach_everybody_though_a_fifth_of_the_segments_is_lost() -> None
 def test_an_event_reaches_also_who_was_cut_off_for_a_while_and_nobody_twice() -> None:
     network, processes = mesh(20)
     alone = processes[7]
-    cut = lambda source, target: alone.address in (source, target)  # noqa: E731
-    network.faults.cuts.append(cut)
+    heal = cut(network, [alone])
     network.run(1)
     network.act(processes[3], lambda now: processes[3].node.say("deploy", b"v2", now))
     network.run(9)  # long enough to be failed, and to have its links closed
     assert not events(alone, UserEvent)
-    network.faults.cuts.remove(cut)
+    heal()
     assert network.run_until(lambda: bool(events(alone, UserEvent)), network.now + 15)
     network.run(300)
     for process in processes:
@@ -114,8 +113,7 @@ def test_a_full_queue_drops_the_oldest_of_the_least_urgent_and_keeps_the_newest_
 def test_what_a_cut_link_could_not_carry_is_bounded_and_repaired() -> None:
     network, processes = mesh(6)
     alone = processes[5]
-    cut = lambda source, target: alone.address in (source, target)  # noqa: E731
-    network.faults.cuts.append(cut)
+    heal = cut(network, [alone])
     for number in range(600):
         processes[0].node.write("s", f"k{number % 40}", bytes(1000), ANY, network.now)
         network.act(processes[0], lambda now: None)
@@ -123,6 +121,6 @@ def test_what_a_cut_link_could_not_carry_is_bounded_and_repaired() -> None:
     for process in processes[:5]:
         for queue in process.node.spread._eager_queue.values():
             assert queue.size <= process.node.context.settings.queue_bytes
-    network.faults.cuts.remove(cut)
+    heal()
     network.run(30)
     assert len({process.node.map.digest.total for process in processes}) == 1

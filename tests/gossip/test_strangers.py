@@ -7,47 +7,15 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
 
 from meshcache.gossip import Event, Gossip, GossipConfig, MemberFailed, MemberSuspect, State, wire
 from meshcache.gossip.keys import derive
+from tests.gossip.members import CHILD, KEY, Start
 from tests.support.wait import eventually
-
-KEY = b"the mesh key of these tests, long"
-Start = Callable[..., Awaitable[Gossip]]
-
-CHILD = """
-import asyncio, sys
-from meshcache.gossip import Gossip, GossipConfig
-async def main():
-    gossip = Gossip(GossipConfig(name="child", key=bytes.fromhex(sys.argv[1]), seeds=[sys.argv[2]]))
-    await gossip.start()
-    print(gossip.address, flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Starts members, and closes them at the end."""
-    running: list[Gossip] = []
-
-    async def begin(name: str, *seeds: Gossip, **settings: Any) -> Gossip:
-        addresses = [seed.address for seed in seeds]
-        gossip = Gossip(GossipConfig(**{"name": name, "key": KEY, "seeds": addresses, **settings}))
-        await gossip.start()
-        running.append(gossip)
-        return gossip
-
-    yield begin
-    for gossip in running:
-        await gossip.close()
-
 
 Insider = Callable[[str], "zmq.Socket[bytes]"]
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -26,46 +26,8 @@ from meshcache.gossip import (
     State,
     TagsTooLarge,
 )
+from tests.gossip.members import CHILD, KEY, Start, knows
 from tests.support.wait import eventually
-
-KEY = b"the mesh key of these tests, long"
-Start = Callable[..., Awaitable[Gossip]]
-
-CHILD = """
-import asyncio, sys
-from meshcache.gossip import Gossip, GossipConfig
-async def main():
-    gossip = Gossip(GossipConfig(name="child", key=bytes.fromhex(sys.argv[1]), seeds=[sys.argv[2]]))
-    await gossip.start()
-    print(gossip.me.uid, flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Starts members, and closes them at the end."""
-    running: list[Gossip] = []
-
-    async def begin(name: str, *seeds: Gossip, **settings: Any) -> Gossip:
-        gossip = Gossip(
-            GossipConfig(
-                **{"name": name, "key": KEY, "seeds": [seed.address for seed in seeds], **settings}
-            )
-        )
-        await gossip.start()
-        running.append(gossip)
-        return gossip
-
-    yield begin
-    for gossip in running:
-        await gossip.close()
-
-
-def knows(gossip: Gossip, *names: str, state: State = State.ALIVE) -> bool:
-    """Whether a member sees exactly these, itself included, in this state."""
-    return sorted(m.name for m in gossip.members() if m.state is state) == sorted(names)
 
 
 async def test_members_join_by_a_seed_and_know_each_other(start: Start) -> None:

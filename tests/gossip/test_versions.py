@@ -4,6 +4,7 @@ from meshcache.gossip import wire
 from meshcache.gossip.core.events import Incompatible
 from meshcache.gossip.core.greeting import common_version
 from meshcache.gossip.sim.network import Network
+from meshcache.gossip.sim.process import Process
 from tests.gossip.meshes import agreed, events, mesh
 
 
@@ -39,15 +40,20 @@ def test_both_sides_say_clearly_that_they_have_no_version_in_common() -> None:
     assert old.node.context.counts["incompatible"] > 1  # tried again and again, told once
 
 
-def test_a_frame_of_a_version_that_cannot_be_read_is_told_once_and_counted() -> None:
-    network, processes = mesh(2)
-    node = processes[0].node
+def patched(network: Network, process: Process, place: int, value: int) -> None:
+    """The process receives a beat in whose header one byte is another."""
+    node = process.node
     number = next(iter(node.links.by_number))
     frame = bytearray(wire.encode(wire.Beat(), mesh=node.context.mesh, to=node.uid))
-    frame[2] = 9
+    frame[place] = value
+    network.act(process, lambda now: node.receive(number, bytes(frame), now))
+
+
+def test_a_frame_of_a_version_that_cannot_be_read_is_told_once_and_counted() -> None:
+    network, processes = mesh(2)
     for _ in range(3):
-        network.act(processes[0], lambda now: node.receive(number, bytes(frame), now))
-    assert node.context.counts["incompatible"] == 3
+        patched(network, processes[0], 2, 9)
+    assert processes[0].node.context.counts["incompatible"] == 3
     assert len(events(processes[0], Incompatible)) == 1
     assert agreed(processes)()
 
@@ -72,10 +78,6 @@ def test_what_a_member_lacks_the_feature_for_is_not_sent_to_it() -> None:
 
 def test_kinds_of_frames_that_are_not_known_are_counted_and_nothing_else() -> None:
     network, processes = mesh(2)
-    node = processes[0].node
-    number = next(iter(node.links.by_number))
-    frame = bytearray(wire.encode(wire.Beat(), mesh=node.context.mesh, to=node.uid))
-    frame[3] = 200
-    network.act(processes[0], lambda now: node.receive(number, bytes(frame), now))
-    assert node.context.counts["unknown_kind"] == 1
+    patched(network, processes[0], 3, 200)
+    assert processes[0].node.context.counts["unknown_kind"] == 1
     assert agreed(processes)()

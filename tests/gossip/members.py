@@ -1,0 +1,32 @@
+"""Real members over loopback for tests, and what is asked of them."""
+
+from collections.abc import Awaitable, Callable
+
+from meshcache.gossip import Gossip, State
+
+KEY = b"the mesh key of these tests, long"
+Start = Callable[..., Awaitable[Gossip]]
+"""(name, *seeds, **settings) -> a member that runs until the end of the test (fixture `start`)."""
+
+CHILD = """
+import asyncio, sys
+from meshcache.gossip import Gossip, GossipConfig
+async def main():
+    gossip = Gossip(GossipConfig(name="child", key=bytes.fromhex(sys.argv[1]), seeds=[sys.argv[2]]))
+    await gossip.start()
+    print(gossip.address, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+"""A member in a process of its own: ``python -c CHILD KEY-IN-HEX SEED``; prints its address."""
+
+
+def knows(gossip: Gossip, *names: str, state: State = State.ALIVE) -> bool:
+    """Whether a member sees exactly these, itself included, in this state."""
+    return sorted(m.name for m in gossip.members() if m.state is state) == sorted(names)
+
+
+def together(members: list[Gossip]) -> bool:
+    """Whether each sees all of these alive."""
+    uids = {member.me.uid for member in members}
+    return all({m.uid for m in one.members() if m.state is State.ALIVE} >= uids for one in members)
