@@ -45,7 +45,8 @@ class Detection:
             context,
             links,
             self._observers_to_ask,
-            lambda uid: uid in self.verdicts.accused,
+            lambda uid: self.watch.misses(uid),
+            lambda: self.watch.subjects.heard(),
             lambda uid: self.watch.still_missing(uid),
         )
         self.watch = Watch(
@@ -185,6 +186,8 @@ class Detection:
     def dial_failed(self, uid: bytes, why: Why) -> None:
         """A member could not be reached."""
         (self.inquiries.refused if why is Why.REFUSED else self.inquiries.unreachable)(uid)
+        if uid not in self.watch.subjects:
+            self.answers.unheard(uid)
         if self.table.alive(uid):
             self.watch.dial_failed(uid, why)
 

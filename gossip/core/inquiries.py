@@ -7,10 +7,10 @@ asks the others whether they reach it, over links that are dialled for it. The m
 majority of them misses it; if not all answer, since they cannot be dialled or not in time, a
 majority of those that did.
 
-Where none answers, it may be the asker that is cut off. Then up to three members, drawn at random
-from its neighbours, answer in their place (arbiters): it speaks unless one of them reaches the
-subject. So no one member can start a storm, and those on the small side of a cut still come to see
-whom they have lost.
+Where none answers, it may be the asker that is cut off. Then up to three of those that it hears,
+drawn at random, answer in their place (arbiters): it speaks unless one of them reaches the subject.
+So no one member can start a storm, and those on the small side of a cut still come to see whom they
+have lost.
 
 Who asks misses the subject: a question is an answer as well. What a member says here counts for
 nothing in `verdicts`; it only keeps words from being said to all that would change nothing.
@@ -41,7 +41,7 @@ class Inquiry:
     sent: set[bytes] = field(default_factory=set)
     """Who got the question, over a link that is still open."""
     absent: set[bytes] = field(default_factory=set)
-    """Who could not be dialled, so that its answer is not awaited."""
+    """Who could not be dialled, or is missing itself: its answer is not awaited."""
 
     @property
     def waits(self) -> set[bytes]:
@@ -71,7 +71,10 @@ class Inquiries:
     links: Links
     observers_of: Callable[[bytes], Iterable[bytes]]
     """The other observers of a member that are to be asked."""
-    is_accused: Callable[[bytes], bool]
+    misses: Callable[[bytes], bool]
+    """Whether a member is missed, so that no answer of it can be awaited."""
+    heard: Callable[[], Iterable[bytes]]
+    """Members that are heard just now."""
     on_answer: Callable[[bytes], None]
     """Told the subject when somebody has said something new of it."""
     open: dict[bytes, Inquiry] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class Inquiries:
         inquiry = self.open.get(uid)
         if inquiry is None or inquiry.until + settings.period < now:
             inquiry = self._begin(uid, dict.fromkeys(self.observers_of(uid)))
+        inquiry.absent.update(peer for peer in inquiry.waits if self.misses(peer))
         late = inquiry.until <= now
         agreed = inquiry.agrees(late=late)
         if agreed is None and (late or not inquiry.waits):
@@ -104,14 +108,13 @@ class Inquiries:
 
     def _arbiters(self, uid: bytes) -> list[bytes]:
         able = [
-            link.peer
-            for link in self.links.open()
-            if link.features & wire.ARBITERS
-            and link.peer not in (None, uid)
-            and not self.is_accused(link.peer or b"")
+            peer
+            for peer in self.heard()
+            if peer != uid
+            and (link := self.links.of(peer)) is not None
+            and link.features & wire.ARBITERS
         ]
-        able = sorted(peer for peer in able if peer is not None)
-        return self.context.rng.sample(able, min(ARBITERS, len(able)))
+        return self.context.rng.sample(sorted(able), min(ARBITERS, len(able)))
 
     def _press(self, uid: bytes, inquiry: Inquiry) -> None:
         """Send the question to those who have not got it, or dial them."""

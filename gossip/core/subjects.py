@@ -67,6 +67,15 @@ class Subjects:
         """Whether its beat is not overdue."""
         return subject.heard + self.late > self.context.now
 
+    def heard(self) -> list[bytes]:
+        """Those whose beats come."""
+        now = self.context.now
+        return [
+            uid
+            for uid, subject in self._subjects.items()
+            if self.fresh(subject) and not subject.missing and subject.heard <= now
+        ]
+
     @property
     def deaf(self) -> bool:
         """Whether half of them are missing at once: more likely it is I who do not hear."""

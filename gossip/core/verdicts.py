@@ -41,6 +41,9 @@ class Case:
     """When each whose last word is that it hears the member said so."""
     since: float = 0.0
     """When the first of the alerts that stand came."""
+    observers: tuple[bytes, ...] = ()
+    """Who observed the member then: those have a vote at first, whether they speak or not. Who has
+    come to observe it since has none until it speaks."""
     floor: int = 0
     """Accusations of lower incarnations are void."""
     refuted: list[float] = field(default_factory=list)
@@ -104,6 +107,7 @@ class Verdicts:
             case.heard_at.pop(alert.observer, None)
             if not accused:
                 case.since = self.context.now
+                case.observers = self.rings.observers(alert.subject)
                 self.context.timers.set(("vote", alert.subject), case.since + settings.vote)
         accused = any(word.kind != HEARD for word in case.alerts.values())
         if accused != (alert.subject in self.accused):
@@ -186,7 +190,8 @@ class Verdicts:
             if at > now - VOUCHED and self._observes(observer, uid)
         }
         if now < case.since + self.context.settings.vote:
-            voters.update(set(self.rings.observers(uid)) - self.accused)
+            first = (one for one in case.observers if self.table.alive(one))
+            voters.update(one for one in first if one not in self.accused)
         return voters | accusers.keys()
 
     def evaluate(self, uid: bytes) -> None:

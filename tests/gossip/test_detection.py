@@ -207,6 +207,13 @@ def test_half_of_the_mesh_can_die_at_once() -> None:
     assert network.run_until(agreed(processes[:10]), network.now + 5.0)
 
 
+def test_a_third_of_the_mesh_that_falls_silent_at_once_is_failed_after_the_hold() -> None:
+    network, processes = mesh(60)
+    for victim in processes[40:]:
+        network.switch_off(victim)
+    assert network.run_until(agreed(processes[:40]), network.now + 12)
+
+
 def test_many_deaths_at_once_change_the_view_once() -> None:
     network, processes = mesh(20)
     died = network.now
