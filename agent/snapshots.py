@@ -16,7 +16,7 @@ from meshcache.errors import (
     PeerError,
     StoreFull,
 )
-from meshcache.origin.base import Listed
+from meshcache.origin.base import Arrived, Listed, nobody
 from meshcache.reader import SNAPSHOT_ORIGIN, Mesh, Reader, Wanted
 from meshcache.singleflight import SingleFlight
 from meshcache.snapshot import Snapshot, snapshot_id
@@ -153,7 +153,9 @@ class SnapshotOrigin:
         for listed in nothing:
             yield listed
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         wanted = Wanted(self._dataset, snapshot_block(file.key, file.size))
         for member in self._candidates():
             try:

@@ -17,12 +17,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import structlog
 
+from meshcache.block import PIECE_SIZE
 from meshcache.errors import DeadlineExceeded, MeshcacheError, NotFound, StoreError, from_wire
 from meshcache.fuse.mapping import is_in_memory, map_file
-from meshcache.fuse.messages import Block, Fail, GiveBack, Want, encode
+from meshcache.fuse.messages import Block, Fail, GiveBack, Peek, Peeked, Want, encode
 from meshcache.fuse.packets import PacketSocket
 from meshcache.fuse.tree import Found
 from meshcache.fuse.window import Key, Mapped, Window
@@ -39,6 +41,10 @@ MAX_MAPPED = 16384
 """Blocks mapped at most, whatever the budget. A process may have 65530 mappings (vm.max_map_count)
 and each of ours holds a descriptor, too (Python before 3.13)."""
 
+PEEK_AFTER = 0.001
+"""Seconds after which a reader asks for its part of a block alone: what the agent holds is there
+by then."""
+
 _OTHER_FILES = 256
 """Descriptors left for everything else."""
 
@@ -48,13 +54,16 @@ reader's every request fails."""
 
 
 class _Wish:
-    __slots__ = ("found", "key", "length", "ready", "seq")
+    __slots__ = ("found", "key", "length", "peeking", "ready", "seq")
 
     def __init__(self, key: Key, found: Found, length: int, seq: int) -> None:
         self.key = key
         self.found = found
         self.length = length
         self.seq = seq
+        self.peeking = False
+        """Somebody waits for a part of it. One does at a time: each costs two messages and a copy,
+        which is worth it for the first bytes, and not for all of a block."""
         self.ready: asyncio.Future[Mapped] = asyncio.get_running_loop().create_future()
 
     def want(self) -> bytes:
@@ -76,6 +85,7 @@ class Blocks:
         self._door: PacketSocket | None = None
         self._wishes: dict[Key, _Wish] = {}
         self._by_seq: dict[int, _Wish] = {}
+        self._peeks: dict[int, asyncio.Future[bytes]] = {}
         self._seq = first
         self._failures = 0
         self._log_next = 0.0
@@ -104,11 +114,46 @@ class Blocks:
         if block is not None:
             return block
         wish = self._wish(key, found)
+        await self._wait(wish, until)
+        return self._had(wish)
+
+    async def get_part(
+        self, found: Found, index: int, start: int, stop: int, until: float
+    ) -> Mapped | bytes:
+        """The block; or only its bytes [start, stop), if those are there before the rest.
+
+        Raises:
+            DeadlineExceeded, MeshcacheError: as `get`.
+        """
+        wish = self._wish((found.inode, index), found)
+        if stop > wish.length or wish.length <= PIECE_SIZE or wish.peeking:
+            return await self.get(found, index, until)
+        await self._wait(wish, min(until, asyncio.get_running_loop().time() + PEEK_AFTER))
+        if wish.ready.done() or wish.peeking or self._door is None:
+            return await self.get(found, index, until)
+        self._seq += 1
+        seq, part = self._seq, asyncio.get_running_loop().create_future()
+        self._peeks[seq] = part
+        wish.peeking = True
+        self._door.send(encode(Peek(seq, wish.seq, start, stop)))
+        try:
+            await self._wait(wish, until, part)
+        finally:
+            wish.peeking = False
+            del self._peeks[seq]
+        return part.result() if part.done() else self._had(wish)
+
+    async def _wait(self, wish: _Wish, until: float, *others: asyncio.Future[bytes]) -> None:
         # Not asyncio.timeout: a handler has no task yet (`meshcache.fuse.session_loops`).
-        await asyncio.wait([wish.ready], timeout=until - asyncio.get_running_loop().time())
+        timeout = until - asyncio.get_running_loop().time()
+        either: list[asyncio.Future[Any]] = [wish.ready, *others]
+        await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+
+    def _had(self, wish: _Wish) -> Mapped:
         if not wish.ready.done():
+            inode, index = wish.key
             raise DeadlineExceeded(
-                f"block {index} of inode {found.inode} did not come in {self.deadline:g} s"
+                f"block {index} of inode {inode} did not come in {self.deadline:g} s"
             )
         return wish.ready.result()
 
@@ -220,6 +265,17 @@ class Blocks:
         gone = self.window.add(block)
         self._give_back([old.lent for old in gone if old.lent], self._door)
         self._fulfil(wish, block)
+
+    def take_part(self, message: Peeked, file: int | None) -> None:
+        """Bytes of a block that is still coming came in, in a file, which is closed here."""
+        if file is None:
+            return
+        try:
+            part = self._peeks.get(message.seq)
+            if part is not None and not part.done():
+                part.set_result(os.pread(file, os.fstat(file).st_size, 0))
+        finally:
+            os.close(file)
 
     def fail(self, message: Fail) -> None:
         """The agent cannot give a wanted block."""

@@ -25,6 +25,8 @@ from meshcache.fuse.messages import (
     Hello,
     Opened,
     Opens,
+    Peek,
+    Peeked,
     Report,
     Want,
     decode_to_agent,
@@ -108,6 +110,15 @@ class DoorSource(Protocol):
         """
         ...
 
+    async def part(self, snapshot: str, row: int, index: int, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of a block that `block` is getting, once they are there and
+        right; if they come in no such way this waits until it is cancelled.
+
+        Raises:
+            MeshcacheError: they cannot be had.
+        """
+        ...
+
 
 class Door:
     """Serves one mount over one socket."""
@@ -116,6 +127,8 @@ class Door:
         self._source = source
         self._loans: dict[int, Loan] = {}
         self._last_loan = 0
+        self._coming: dict[int, tuple[Want, list[asyncio.Task[None]]]] = {}
+        """What is wanted and not lent yet, by number, and those who peek at it."""
         self._tasks = TaskSet(self._on_error)
         self._socket: PacketSocket | None = None
         self._showing: asyncio.Task[None] | None = None
@@ -173,11 +186,17 @@ class Door:
             case Report() as report:
                 self._source.reported(report)
             case Want() as want:
+                self._coming[want.seq] = want, []
                 self._tasks.start(self._lend(want), name=f"lend {want.row}/{want.index}")
             case Opened(seq=0):
                 self._tasks.start(self._source.opened("", 0), name="note an open")
             case Opened() as opened:
                 self._tasks.start(self._check(opened), name=f"check {opened.row}")
+            case Peek(want=number) as peek if number in self._coming:
+                want, peeks = self._coming[number]
+                peeks.append(self._tasks.start(self._show_part(want, peek), name="peek"))
+            case Peek():
+                pass  # the block is there by now
             case GiveBack(lent=lent):
                 for number in lent:
                     if (loan := self._loans.pop(number, None)) is not None:
@@ -208,7 +227,27 @@ class Door:
         else:
             self._send(encode(Checked(opened.seq)))
 
+    async def _show_part(self, want: Want, peek: Peek) -> None:
+        snapshot = want.snapshot.hex()
+        try:
+            data = await self._source.part(snapshot, want.row, want.index, peek.start, peek.stop)
+        except MeshcacheError:
+            return  # the answer to the wish says it
+        file = os.memfd_create("meshcache-part", os.MFD_CLOEXEC)
+        try:
+            os.write(file, data)
+            self._send(encode(Peeked(peek.seq)), file)
+        finally:
+            os.close(file)
+
     async def _lend(self, want: Want) -> None:
+        try:
+            await self._get_and_lend(want)
+        finally:
+            for task in self._coming.pop(want.seq, (want, []))[1]:
+                task.cancel()
+
+    async def _get_and_lend(self, want: Want) -> None:
         try:
             loan = await self._source.block(want.snapshot.hex(), want.row, want.index)
         except MeshcacheError as error:

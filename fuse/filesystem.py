@@ -146,7 +146,11 @@ class Filesystem(pyfuse3.Operations):
             index, start = divmod(off, self._blocks.block_size)
             block = self._blocks.mapped(fh, index)
             if block is None:
-                block = await self._blocks.get(found, index, self._blocks.until())
+                until = self._blocks.until()
+                had = await self._blocks.get_part(found, index, start, start + size, until)
+                if isinstance(had, bytes):
+                    return had
+                block = had
             if block.crossed_middle(start, start + size):
                 self._blocks.prefetch(found, index + 1)
             data = block.view[start : start + size]

@@ -33,6 +33,17 @@ class Opened(msgspec.Struct, frozen=True, tag="opened", array_like=True):
     row: int
 
 
+class Peek(msgspec.Struct, frozen=True, tag="peek", array_like=True):
+    """Asks for the bytes [start, stop) of a wanted block, if they are there before the block is. It
+    is answered by one `Peeked` with the same number, or not at all."""
+
+    seq: int
+    want: int
+    """The number of the `Want`."""
+    start: int
+    stop: int
+
+
 class GiveBack(msgspec.Struct, frozen=True, tag="give-back", array_like=True):
     """Says that these loans are not mapped any more."""
 
@@ -114,6 +125,12 @@ class Block(msgspec.Struct, frozen=True, tag="block", array_like=True):
     """Bytes."""
 
 
+class Peeked(msgspec.Struct, frozen=True, tag="peeked", array_like=True):
+    """Gives bytes of a block that is still coming: a file with them alone comes along."""
+
+    seq: int
+
+
 class Fail(msgspec.Struct, frozen=True, tag="fail", array_like=True):
     """Says that the wanted block cannot be had."""
 
@@ -123,8 +140,8 @@ class Fail(msgspec.Struct, frozen=True, tag="fail", array_like=True):
     message: str
 
 
-ToAgent = Begin | Want | GiveBack | Opened | Report
-ToWorker = Hello | Head | Block | Fail | Opens | Checked
+ToAgent = Begin | Want | Peek | GiveBack | Opened | Report
+ToWorker = Hello | Head | Block | Peeked | Fail | Opens | Checked
 
 # --- keeper and worker ----------------------------------------------------------------------
 

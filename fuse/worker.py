@@ -48,6 +48,7 @@ from meshcache.fuse.messages import (
     Left,
     NewDoor,
     Opens,
+    Peeked,
     Ping,
     Pong,
     Serve,
@@ -175,6 +176,8 @@ class Worker:
                 self._blocks.use(door, self._tree.find)
             case Block():
                 self._blocks.take(message, file)
+            case Peeked():
+                self._blocks.take_part(message, file)
             case Fail():
                 self._blocks.fail(message)
             case Opens():

@@ -22,7 +22,8 @@ from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
-from meshcache.block import Block, BlockId
+from meshcache.arrivals import Arrivals
+from meshcache.block import PIECE_SIZE, Block, BlockId
 from meshcache.budget import Budget
 from meshcache.errors import (
     BlockNotHeld,
@@ -137,6 +138,7 @@ class Reader:
         self._reads = _flights()
         self._fills = _flights()
         self._origin_reads = _flights()
+        self._arrivals = Arrivals()
         self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
         """By dataset. Snapshots are no bytes of a dataset's."""
         self._ahead: OrderedDict[BlockId, tuple[Source, bool]] = OrderedDict()
@@ -169,6 +171,11 @@ class Reader:
             if uncounted:
                 traffic.given += held.length
         return held
+
+    async def part(self, wanted: Wanted, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of a block that somebody reads now, as soon as they have come
+        from the origin. Waits for ever if they come in another way: see `Arrivals.part`."""
+        return await self._arrivals.part(wanted.block.id, start, stop)
 
     async def read_ahead(self, wanted: Wanted) -> None:
         """Have the block here before a reader asks for it.
@@ -309,12 +316,20 @@ class Reader:
         async with self._budget.take(block.length):
             draft = self._draft(block)
             try:
-                await self._open_origin(wanted).read(block.file, block.offset, draft.view)
+                await self._receive(wanted, draft.view)
                 if block.file.origin != SNAPSHOT_ORIGIN:
                     self._count_fetched(wanted, purpose)
                 return _Found(await draft.commit(), "origin")
             finally:
                 draft.abort()
+
+    async def _receive(self, wanted: Wanted, into: memoryview) -> None:
+        block, origin = wanted.block, self._open_origin(wanted)
+        if block.length <= PIECE_SIZE:  # nobody waits for a part of so little
+            await origin.read(block.file, block.offset, into)
+            return
+        with self._arrivals.coming(block.id, into) as arrival:
+            await origin.read(block.file, block.offset, into, arrival.reach)
 
     def _count_fetched(self, wanted: Wanted, purpose: Purpose | None) -> None:
         traffic = self.traffic[wanted.dataset]

@@ -210,11 +210,17 @@ class _Source:
         workers.problem = report.problem
 
     async def block(self, snapshot: str, row: int, index: int) -> Held:
-        opened = await self._open(snapshot)
-        block = opened.snapshot.file(row).block(self.block_size, index)
-        wanted = Wanted(self.dataset, block)
+        wanted = await self._wanted(snapshot, row, index)
         self._mounts.prefetcher.touch(wanted)
         return await self._mounts.reader.read(wanted)
+
+    async def part(self, snapshot: str, row: int, index: int, start: int, stop: int) -> bytes:
+        wanted = await self._wanted(snapshot, row, index)
+        return await self._mounts.reader.part(wanted, start, stop)
+
+    async def _wanted(self, snapshot: str, row: int, index: int) -> Wanted:
+        opened = await self._open(snapshot)
+        return Wanted(self.dataset, opened.snapshot.file(row).block(self.block_size, index))
 
 
 class Mounts:

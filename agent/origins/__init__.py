@@ -17,6 +17,7 @@ from meshcache.block import FileVersion
 from meshcache.dataset import Dataset, Mount, base_name
 from meshcache.errors import DatasetNotFound, OriginNotFound, OriginUnreachable
 from meshcache.origin import Listed, Origin
+from meshcache.origin.base import Arrived, nobody
 from meshcache.origin.open import check_mount, open_origin
 from meshcache.reader import SNAPSHOT_ORIGIN, Wanted
 from meshcache.secrets import SecretSource
@@ -174,10 +175,12 @@ class Draining:
             async for listed in self._origin.list():
                 yield listed
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         """Read from the origin."""
         async with self._used():
-            await self._origin.read(file, offset, into)
+            await self._origin.read(file, offset, into, arrived)
 
     async def verify(self, file: FileVersion) -> None:
         """Ask the origin."""

@@ -20,6 +20,7 @@ from meshcache.errors import (
     PathNotFound,
 )
 from meshcache.origin import Listed
+from meshcache.origin.base import Arrived, nobody
 from meshcache.snapshot import Snapshot
 
 _BATCH = 1000
@@ -73,7 +74,9 @@ class DatasetOrigin:
         except (PathNotFound, NotADirectory) as error:
             raise OriginNotFound(f"{self.identity}: {error}") from error
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         """Refuse: the other dataset's origins have the bytes.
 
         Raises:

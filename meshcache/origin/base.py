@@ -1,11 +1,18 @@
 """What the rest of meshcache asks of a remote storage: list it, and read a version of a file."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 import msgspec
 
 from meshcache.block import FileVersion
+
+Arrived = Callable[[int], object]
+"""Told how many bytes, from the front of a buffer, are there and of the right version."""
+
+
+def nobody(count: int) -> None:
+    """An `Arrived` where nobody waits for a part."""
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -51,10 +58,13 @@ class Origin(Protocol):
         """
         ...
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         """Fill `into` with the bytes of this version from `offset` on.
 
-        The request is conditional, and the answer's version and total size are compared.
+        The request is conditional, and the answer's version and total size are compared before a
+        byte of it is taken; so what `arrived` tells of may be shown before all is there.
 
         Raises:
             ObjectChanged: the object has another version now, or is gone.

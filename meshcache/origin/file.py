@@ -34,7 +34,7 @@ from meshcache.errors import (
     OriginUnreachable,
 )
 from meshcache.origin.attempts import STALL
-from meshcache.origin.base import Listed
+from meshcache.origin.base import Arrived, Listed, nobody
 from meshcache.origin.sink import Sink
 from meshcache.units import MIB
 
@@ -156,10 +156,12 @@ class FileOrigin:
             key=key, path=path, size=state.st_size, mtime_ns=state.st_mtime_ns, tag=_tag(state)
         )
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         """Fill `into` from `offset` on; see `Origin.read`."""
         self._check_shown(file)
-        sink = Sink(into)
+        sink = Sink(into, arrived)
         while sink.left:
             sink.write(await self._run(lambda: self._chunk(file, offset + sink.done, sink.left)))
 

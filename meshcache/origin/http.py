@@ -26,7 +26,7 @@ from meshcache.errors import (
 )
 from meshcache.http import Body, Head, Whole
 from meshcache.origin.attempts import Transient
-from meshcache.origin.base import Listed
+from meshcache.origin.base import Arrived, Listed, nobody
 from meshcache.origin.http_answers import Version, conditions, refusal, version_of
 from meshcache.origin.http_client import CONNECTIONS, HttpClient, dropped
 from meshcache.origin.http_lists import files_of
@@ -203,10 +203,12 @@ class HttpOrigin:
 
     # --- reading -------------------------------------------------------------------------------
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         """Fill `into` from `offset` on; see `Origin.read`."""
         self._check_shown(file)
-        sink = Sink(into)
+        sink = Sink(into, arrived)
         async with self._turns:
             await self._client.attempts(lambda: self._fill(file, offset, sink))
 

@@ -23,7 +23,7 @@ from meshcache.errors import (
 )
 from meshcache.http import Body, Head
 from meshcache.origin.attempts import STALL, Transient, in_attempts
-from meshcache.origin.base import Listed
+from meshcache.origin.base import Arrived, Listed, nobody
 from meshcache.origin.ranges import check_content_range
 from meshcache.origin.s3_client import CONNECTIONS, Lease, S3Clients
 from meshcache.origin.s3_errors import failure, is_refused
@@ -152,10 +152,12 @@ class S3Origin:
             raise OriginUnversioned(f"{self._place.shown}: the listing has no ETags")
         return Listed(key, path, size, time, tag)
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         """Fill `into` from `offset` on; see `Origin.read`."""
         self._check_shown(file)
-        sink = Sink(into)
+        sink = Sink(into, arrived)
         async with self._turns:
             await self._ask(lambda lease: self._fill(lease, file, offset, sink))
 

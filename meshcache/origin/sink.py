@@ -1,6 +1,7 @@
 """A buffer that an answer's body is received into, from the front: a `meshcache.http.Body`."""
 
 from meshcache.errors import OriginFailed
+from meshcache.origin.base import Arrived, nobody
 from meshcache.units import KIB
 
 
@@ -8,8 +9,9 @@ class Sink:
     """Fills a buffer in order. What is in stays in when a request breaks off, so that the next
     attempt asks for the rest only."""
 
-    def __init__(self, into: memoryview) -> None:
+    def __init__(self, into: memoryview, arrived: Arrived = nobody) -> None:
         self._into = into
+        self._arrived = arrived
         self.done = 0
         """Bytes written."""
 
@@ -31,6 +33,7 @@ class Sink:
     def took(self, count: int) -> bool:
         """So many bytes more are there."""
         self.done += count
+        self._arrived(self.done)
         return True
 
     def write(self, chunk: bytes | memoryview) -> None:
@@ -42,7 +45,7 @@ class Sink:
         if len(chunk) > self.left:
             raise OriginFailed("the origin sent more bytes than were asked for")
         self._into[self.done : self.done + len(chunk)] = chunk
-        self.done += len(chunk)
+        self.took(len(chunk))
 
 
 class Cut:

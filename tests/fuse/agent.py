@@ -90,6 +90,9 @@ class FakeAgent:
         """Paths whose blocks are said to be longer than their files."""
         self.stalled: set[str] = set()
         """Paths whose blocks do not come until the path is taken out."""
+        self.come: dict[str, int] = {}
+        """Path -> bytes of each of its blocks that are there before the block is."""
+        self.peeks: list[tuple[str, int, int]] = []
         self.watching: Literal["", "tell", "ask"] = ""
         self.opened_rows: list[int] = []
         self.reports: list[Report] = []
@@ -134,6 +137,14 @@ class FakeAgent:
 
     def reported(self, report: Report) -> None:
         self.reports.append(report)
+
+    async def part(self, snapshot: str, row: int, index: int, start: int, stop: int) -> bytes:
+        path = self._snapshots[snapshot].path(row)
+        self.peeks.append((path, start, stop))
+        while stop > self.come.get(path, 0):
+            await asyncio.sleep(0.02)
+        begin = index * self.block_size
+        return self._data[snapshot][path][begin + start : begin + stop]
 
     async def block(self, snapshot: str, row: int, index: int) -> FakeLoan:
         path = self._snapshots[snapshot].path(row)

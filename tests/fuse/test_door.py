@@ -1,5 +1,6 @@
 """A door lends what is asked for, and holds nothing when it has closed."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -17,6 +18,8 @@ from meshcache.fuse.messages import (
     GiveBack,
     Head,
     Hello,
+    Peek,
+    Peeked,
     Report,
     Want,
     decode_to_worker,
@@ -57,6 +60,10 @@ class Source:
         self.watching: Literal["", "tell", "ask"] = ""
         self.opened_rows: list[int] = []
         self.open_error: Exception | None = None
+        self.peeked: list[tuple[int, int, int, int]] = []
+        self.given_up = 0
+        self.may_come = asyncio.Event()
+        self.may_come.set()
 
     async def snapshots(self) -> AsyncIterator[tuple[str, int, Path | int]]:
         yield ID, len(SNAPSHOT), self.file
@@ -73,8 +80,20 @@ class Source:
     def reported(self, report: Report) -> None:
         pass
 
+    async def part(self, snapshot: str, row: int, index: int, start: int, stop: int) -> bytes:
+        self.peeked.append((row, index, start, stop))
+        if stop > 10:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.given_up += 1
+        if start == 5:
+            raise OriginUnreachable("s3://bucket does not answer")
+        return b"0123456789"[start:stop]
+
     async def block(self, snapshot: str, row: int, index: int) -> Loan:
         assert snapshot == ID
+        await self.may_come.wait()
         if row == 13:
             raise OriginUnreachable("s3://bucket does not answer")
         if row == 14:
@@ -143,6 +162,28 @@ async def test_a_block_is_lent_until_it_is_given_back(source: Source) -> None:
     worker.socket.close()
     await worker.serving
     assert source.loans[0].released == 1
+
+
+async def test_a_part_of_a_block_is_shown_before_the_block_is_there(source: Source) -> None:
+    worker = await Worker(source).greeted()
+    source.may_come.clear()
+    worker.want(5)
+    worker.socket.send(encode(Peek(6, 5, 2, 4)))
+    assert await worker.next() == (Peeked(6), b"23")
+    worker.socket.send(encode(Peek(7, 5, 5, 6)))  # fails: the answer to the wish will say so
+    worker.socket.send(encode(Peek(8, 5, 0, 11)))  # does not come before the block
+    worker.socket.send(encode(Peek(9, 99, 0, 4)))  # of no wish
+    await eventually(lambda: len(source.peeked) == 3)
+    source.may_come.set()
+    assert await worker.next() == (Block(5, 1, 4), b"data")
+    await eventually(lambda: source.given_up == 1)
+    worker.socket.send(encode(Peek(10, 5, 0, 4)))  # too late
+    worker.want(11)
+    assert await worker.next() == (Block(11, 2, 4), b"data")
+    assert source.peeked == [(1, 0, 2, 4), (1, 0, 5, 6), (1, 0, 0, 11)]
+    worker.socket.close()
+    await worker.serving
+    assert not worker.errors
 
 
 async def test_everything_is_given_back_when_the_worker_is_gone(source: Source) -> None:

@@ -67,6 +67,31 @@ def test_a_stalled_origin_does_not_delay_warm_reads(mount: Mount, direct: int) -
     assert output.split() == ["reading", str(readers * 4096)], errors
 
 
+FIRST = """
+file = os.open(sys.argv[1], os.O_RDONLY)
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)  # the kernel asks for what is read alone
+print(os.pread(file, 4096, 8192).hex(), flush=True)
+print(os.pread(file, 4096, 512 << 10).hex(), flush=True)
+"""
+
+
+def test_the_first_bytes_of_a_block_are_read_before_its_last_have_come(mount: Mount) -> None:
+    data = random.Random(4).randbytes(MIB + 5000)
+    agent, keeping = mount({"file": data})
+    agent.stalled.add("file")
+    agent.come["file"] = 256 * KIB
+    reader = start(FIRST, keeping.mountpoint / "file")
+    assert reader.stdout is not None
+    assert reader.stdout.readline().strip() == data[8192 : 8192 + 4096].hex()
+    wait_until(lambda: len(agent.peeks) == 2)
+    assert agent.lent == 0
+    agent.stalled.clear()
+    output, errors = reader.communicate(timeout=30)
+    assert output.strip() == data[512 * KIB :][:4096].hex(), errors
+    assert agent.peeks == [("file", 8192, 8192 + 4096), ("file", 512 * KIB, 512 * KIB + 4096)]
+    assert agent.asked["file", 0] == 1
+
+
 def test_a_request_ends_at_its_deadline_and_the_block_may_still_come(mount: Mount) -> None:
     agent, keeping = mount({"file": b"data"}, "--deadline=0.5")
     agent.stalled.add("file")

@@ -7,7 +7,7 @@ from pathlib import Path
 from meshcache.block import Block, BlockId, FileVersion
 from meshcache.budget import Budget
 from meshcache.errors import ObjectChanged, PeerUnreachable
-from meshcache.origin.base import Listed, Origin
+from meshcache.origin.base import Arrived, Listed, Origin, nobody
 from meshcache.reader import Reader, Wanted
 from meshcache.store import Store
 from meshcache.traffic import Purpose
@@ -27,6 +27,10 @@ class CountingOrigin:
         self.open = asyncio.Event()
         self.open.set()
         self.error: Exception | None = None
+        self.part = len(data)
+        """Bytes that come at a time, each when `next_part` is set."""
+        self.next_part = asyncio.Event()
+        self.next_part.set()
 
     @property
     def file(self) -> FileVersion:
@@ -44,14 +48,20 @@ class CountingOrigin:
         if file != self.file:
             raise ObjectChanged("the object was replaced")
 
-    async def read(self, file: FileVersion, offset: int, into: memoryview) -> None:
+    async def read(
+        self, file: FileVersion, offset: int, into: memoryview, arrived: Arrived = nobody
+    ) -> None:
         self.reads += 1
         await self.open.wait()
         if self.error is not None:
             raise self.error
         if file != self.file:
             raise ObjectChanged("the object was replaced")
-        into[:] = self.data[offset : offset + len(into)]
+        for start in range(0, len(into), self.part):
+            part = self.data[offset + start : offset + len(into)][: self.part]
+            into[start : start + len(part)] = part
+            arrived(start + len(part))
+            await self.next_part.wait()
 
     async def close(self) -> None:
         pass

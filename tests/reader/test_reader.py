@@ -187,3 +187,40 @@ async def test_no_loan_is_left_when_all_readers_are_gone(
         for id in list(store.ids()):
             store.discard(id)
         assert store.used == 0, "a block that is still lent counts as used"
+
+
+async def test_a_part_is_there_before_the_block_is(nodes: Nodes, origin: CountingOrigin) -> None:
+    wanted = Wanted("data", block(origin))
+    reader = nodes["a"]
+    origin.part = 300_000
+    origin.open.clear()
+    origin.next_part.clear()
+    async with asyncio.TaskGroup() as group:
+        early = [group.create_task(reader.part(wanted, 10, stop)) for stop in (300_000, 200)]
+        late = group.create_task(reader.part(wanted, 0, 300_001))
+        whole = group.create_task(reader.read(wanted))
+        await eventually(lambda: origin.reads)
+        assert not any(task.done() for task in early)
+        origin.open.set()
+        assert [await task for task in early] == [DATA[10:300_000], DATA[10:200]]
+        assert await reader.part(wanted, 299_999, 300_000) == DATA[299_999:300_000]
+        assert not late.done()
+        assert not whole.done()
+        origin.next_part.set()
+        (await whole).release()
+        assert await late == DATA[:300_001]
+
+
+async def test_no_part_is_shown_of_a_block_that_comes_from_a_member(
+    nodes: Nodes, origin: CountingOrigin
+) -> None:
+    wanted = Wanted("data", block(origin))
+    await nodes.bytes_of("a", block(origin))
+    waiting = asyncio.ensure_future(nodes["b"].part(wanted, 0, 1))  # noqa: TID251
+    await nodes.bytes_of("b", block(origin))
+    assert origin.reads == 1
+    assert not waiting.done()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not nodes["b"]._arrivals._waiting
