@@ -5,7 +5,7 @@ KILLS ?= 100
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle soak bench-transfer bench-files bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle bench-sidecar soak bench-transfer bench-files bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-files                          many files: listing, mounting, names, memory"
 	@echo "make soak [KILLS=100]                     kill a mount's worker, and its agent, under readers"
 	@echo "make bench-idle                           CPU and memory of agents that nobody asks"
+	@echo "make bench-sidecar                        a pod's sidecar: join, mount, first read, end"
 	@echo "make bench-gossip [MEMBERS=10]            membership beside serf and kinship, as root"
 
 # The stamp is newer than what says what to install.
@@ -67,6 +68,9 @@ soak: .venv/ready
 
 bench-idle: .venv/ready
 	$(PYTHON) -m benchmarks.idle
+
+bench-sidecar: .venv/ready
+	$(PYTHON) -m benchmarks.sidecar
 
 bench-transfer: .venv/ready
 	command -v nginx >/dev/null || apt-get install -y -qq --no-install-recommends nginx-light
