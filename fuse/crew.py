@@ -8,7 +8,6 @@ For an upgrade the spare is one of the new program. It gets a door of its own; t
 more requests, the new one begins to, and the old one ends when it has answered what it had read.
 """
 
-import contextlib
 import os
 import socket
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable
 import structlog
 
 from meshcache.errors import EnvironmentUnfit
+from meshcache.fuse.agentline import AgentLine
 from meshcache.fuse.handshake import raise_limits
 from meshcache.fuse.kernel import Kernel
 from meshcache.fuse.messages import (
@@ -27,29 +27,26 @@ from meshcache.fuse.messages import (
     FromWorker,
     Go,
     Left,
-    NewDoor,
     Ping,
     Report,
     Serve,
     Show,
     Told,
-    encode,
 )
 from meshcache.fuse.poll import Poll
 from meshcache.fuse.process import WorkerProcess
 from meshcache.fuse.restarts import SHORT_LIFE, Restarts
+from meshcache.fuse.retiring import Retiring
 from meshcache.fuse.shown import Shown
 from meshcache.fuse.spares import START, Spares
 from meshcache.fuse.standin import StandIn
+from meshcache.fuse.upgrade import LIMIT, Upgrade
 from meshcache.fuse.watch import Watch
 
 log = structlog.get_logger("meshcache.fuse.keeper")
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the requests that wait while there is no worker."""
-
-GRACE = 5.0
-"""Seconds beyond the deadline that a worker which was replaced has to answer what it had read."""
 
 
 class MountLost(Exception):
@@ -75,20 +72,16 @@ class Crew:
         self._kernel: Kernel | None = None
         self._stand_in: StandIn | None = None
         self._lasts = True
-        self._door: socket.socket | None = None
+        self._line = AgentLine()
         self._worker: WorkerProcess | None = self._spares.fork()
         self._successor: WorkerProcess | None = None
-        self._retiring: dict[WorkerProcess, float] = {}
-        self._upgrade_asked = False
-        self._upgrade_until: float | None = None
-        self._wants_door = False
+        self._retiring = Retiring(terms.deadline)
+        self._upgrade = Upgrade()
         self._not_before = 0.0
         self._look_at = 0.0
         self._served_since = 0.0
         self._gone_at: float | None = None
         self._pause = 0.0
-        self._upgrades = self._failed = 0
-        self._problem = ""
         self.answering = False
         """Whether a worker answers the kernel at this moment."""
 
@@ -106,37 +99,28 @@ class Crew:
 
     def use_door(self, door: socket.socket) -> None:
         """Take over a new door to the agent."""
-        self._close_door()
-        self._door = door
+        self._line.use(door)
         if worker := self._successor or self._worker:
-            if self._wants_door and self._spares.ready and worker is self._worker:
+            if self._upgrade.wants_door and self._spares.ready and worker is self._worker:
                 self._hand_over(worker)
             else:
-                worker.send(NewDoor(), [door.fileno()])
+                self._line.give(worker)
         self._report()
 
-    def _close_door(self) -> None:
-        if self._door is not None:
-            self._door.close()
-            self._door = None
-
     def _report(self) -> None:
-        """Tell the agent how it stands. It may be gone, or busy: this is worth no wait."""
-        if self._door is None:
-            return
         worker = self._worker if self.answering else None
-        report = Report(
-            state="slowed" if self._restarts.looping else "serving" if worker else "replacing",
-            worker=worker.pid if worker else 0,
-            restarts=self._restarts.deaths,
-            pause=self._pause,
-            version=worker.version if worker else "",
-            upgrades=self._upgrades,
-            failed=self._failed,
-            problem=self._problem,
+        self._line.tell(
+            Report(
+                state="slowed" if self._restarts.looping else "serving" if worker else "replacing",
+                worker=worker.pid if worker else 0,
+                restarts=self._restarts.deaths,
+                pause=self._pause,
+                version=worker.version if worker else "",
+                upgrades=self._upgrade.done,
+                failed=self._upgrade.failed,
+                problem=self._upgrade.problem,
+            )
         )
-        with contextlib.suppress(OSError):
-            self._door.send(encode(report), socket.MSG_DONTWAIT)
 
     # --- the first worker -------------------------------------------------------------------
 
@@ -176,7 +160,7 @@ class Crew:
             self._spares.make(now)
         self._spares.check(now)
         self._tend_upgrade(now)
-        self._tend_retiring(now)
+        self._retiring.check(now)
         if self._worker is not None:
             return self._tend_worker(self._worker, now)
         if now >= self._look_at and self._stand_in is not None:
@@ -209,8 +193,7 @@ class Crew:
     def _prepare(self, worker: WorkerProcess) -> None:
         for show, file in self.shown:
             worker.send(show, [file])
-        if self._door is not None:
-            worker.send(NewDoor(), [self._door.fileno()])
+        self._line.give(worker)
 
     def _go(self, worker: WorkerProcess) -> None:
         assert self._kernel is not None
@@ -230,31 +213,26 @@ class Crew:
     def upgrade(self) -> None:
         """Replace the worker by one of the program as it is installed now, as soon as it may be. If
         that fails, the worker stays; the report says why."""
-        self._upgrade_asked = True
+        self._upgrade.ask()
 
     def _tend_upgrade(self, now: float) -> None:
-        if self._upgrade_until is None:
+        if not self._upgrade.under_way:
             # One after the other: the worker that was replaced last has to end first.
-            if self._upgrade_asked and self.answering and not self._spares.is_renewed:
-                self._upgrade_asked = False
-                self._upgrade_until = now + START
+            may_begin = self.answering and not self._spares.is_renewed
+            if may_begin and self._upgrade.begins(now):
                 self._spares.renew()
-            return
-        if now >= self._upgrade_until:
-            self._upgrade_failed(f"it was not ready within {START:g} s")
-        elif self._spares.ready and not self._wants_door:
-            self._wants_door = True
+        elif self._upgrade.is_late(now):
+            self._upgrade_failed(f"it was not ready within {LIMIT:g} s")
+        elif self._spares.ready and not self._upgrade.wants_door:
+            self._upgrade.wants_door = True
             self._on_door_wanted()
 
     def _upgrade_failed(self, why: str) -> None:
-        if self._upgrade_until is None:
-            return
-        log.error("the worker is not replaced by a newer one", why=why)
-        self._upgrade_until, self._wants_door = None, False
-        self._failed += 1
-        self._problem = why
-        self._spares.go_back()
-        self._report()
+        if self._upgrade.under_way:
+            log.error("the worker is not replaced by a newer one", why=why)
+            self._upgrade.fail(why)
+            self._spares.go_back()
+            self._report()
 
     def _hand_over(self, worker: WorkerProcess) -> None:
         self._successor = self._spares.take()
@@ -263,7 +241,7 @@ class Crew:
         worker.send(Drain())
 
     def _drained(self, worker: WorkerProcess) -> None:
-        self._retiring[worker] = time.monotonic() + self._terms.deadline + GRACE
+        self._retiring.add(worker, time.monotonic())
         self._worker, self.answering = None, False
         self._succeed()
 
@@ -275,21 +253,15 @@ class Crew:
             self._go(self._worker)
 
     def _upgraded(self) -> None:
-        if self._upgrade_until is not None:
-            self._upgrade_until, self._wants_door = None, False
-            self._upgrades += 1
+        if self._upgrade.under_way:
+            self._upgrade.succeed()
             if not self._retiring:
                 self._spares.forget_former()
 
-    def _tend_retiring(self, now: float) -> None:
-        for worker in [worker for worker, until in self._retiring.items() if now >= until]:
-            log.error("a worker that was replaced does not end", pid=worker.pid)
-            worker.kill()
-            self._retiring[worker] = now + START
-
-    def _retired(self, worker: WorkerProcess, *, clean: bool) -> None:
-        if self._retiring.pop(worker, None) is not None and not clean and self._kernel is not None:
-            self._kernel.resend()
+    def _retired(self, worker: WorkerProcess) -> None:
+        self._retiring.remove(worker)
+        if not worker.left and self._kernel is not None:
+            self._kernel.resend()  # it died before it had answered all
         if not self._retiring:
             self._spares.forget_former()
 
@@ -299,8 +271,8 @@ class Crew:
         try:
             heard = worker.receive()
         except ValueError as error:
-            log.error("a worker said something unusable", pid=worker.pid, error=str(error))
-            worker.kill()
+            # It may be of a newer version; what this one has to know, both know.
+            log.warning("a worker said something unknown", pid=worker.pid, error=str(error))
             return
         if heard is None:
             self._ended(worker)
@@ -318,7 +290,7 @@ class Crew:
             case Told(snapshot=snapshot):
                 self.shown.told(snapshot)
             case DoorLost() if worker is self._worker:
-                self._close_door()
+                self._line.close()
                 self._on_door_wanted()
             case Answering() if worker is self._worker:
                 self._answers(worker)
@@ -343,7 +315,7 @@ class Crew:
         if self._kernel is not None and self._kernel.ended:
             return  # as it should be: the mount has ended
         if worker in self._retiring:
-            self._retired(worker, clean=worker.left)
+            self._retired(worker)
         else:
             self._died(worker)
 
@@ -376,9 +348,10 @@ class Crew:
     def close(self, *, at_once: bool = False) -> None:
         """Leave nothing behind: no worker, no door, no snapshot. `at_once` where there is no mount
         yet: a process that still starts is not waited for."""
-        self._close_door()
-        for worker in (self._worker, self._successor, *self._retiring):
+        self._line.close()
+        for worker in (self._worker, self._successor):
             if worker is not None:
                 worker.close()
+        self._retiring.close()
         self._spares.close(at_once=at_once)
         self.shown.close()

@@ -4,6 +4,9 @@ Each message is one packet of msgpack; a file that belongs to it travels with it
 The door is the only way from a mount to the agent: it knows one dataset, and it only reads. The
 keeper holds it, too, so it stays when a worker dies; what was lent to one worker is given back at
 the latest when the next one begins, or the door closes.
+
+A keeper outlives its agents and workers, so it may be of an older version than they are. So fields
+are added at the end, with defaults, and a keeper passes over messages that it does not know.
 """
 
 from typing import Literal

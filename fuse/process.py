@@ -61,10 +61,17 @@ class WorkerProcess:
         """What it said; None when it has ended.
 
         Raises:
-            ValueError: it is nothing that a worker says.
+            ValueError: it is nothing that this keeper knows.
         """
         packet = receive_now(self.control)
-        return None if packet is None else (decode_from_worker(packet.data), packet.files)
+        if packet is None:
+            return None
+        try:
+            return decode_from_worker(packet.data), packet.files
+        except ValueError:
+            for file in packet.files:
+                os.close(file)
+            raise
 
     def introduce(self, init: bytes, terms: Serve) -> socket.socket:
         """Play the kernel's first request to it; gives the socket of its answer, `first`."""

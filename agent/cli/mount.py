@@ -162,10 +162,13 @@ def mount(
         ready_fd = went
 
     _end_when_told()
+    import structlog
+
     from meshcache.agent import logs
     from meshcache.fuse.keeper import MountSpec, keep
 
     logs.configure(log_level)
+    structlog.contextvars.bind_contextvars(dataset=name, mountpoint=str(place))
 
     def ready() -> None:
         if ready_fd is not None:
