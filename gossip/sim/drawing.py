@@ -52,22 +52,14 @@ def _by_size(figures: Sequence[Figure], title: str, unit: str, path: Path) -> Pa
     for number, what in enumerate(dict.fromkeys(one.what for one in figures)):
         style, label = styles[number % 3], what.removesuffix(", s").removesuffix(", s, worst")
         own = sorted((one for one in figures if one.what == what), key=lambda one: one.members)
-        axes.plot(
-            [f.members for f in own],
-            [max(f.ours) for f in own],
-            style,
-            color=_OURS,
-            label=f"ours: {label}",
-        )
-        both = [one for one in own if one.theirs]
-        if both and not (what.startswith("host silent: failed")):
-            axes.plot(
-                [f.members for f in both],
-                [max(f.theirs) for f in both],
-                style,
-                color=_THEIRS,
-                label=f"memberlist: {label}",
-            )
+        same = what.startswith("host silent: failed")  # memberlist's is drawn with the killed
+        for who, color, lines in (
+            ("ours", _OURS, [(one.members, one.ours) for one in own]),
+            ("memberlist", _THEIRS, [(one.members, one.theirs) for one in own if not same]),
+        ):
+            there = [(members, max(values)) for members, values in lines if values]
+            if there:
+                axes.plot(*zip(*there, strict=True), style, color=color, label=f"{who}: {label}")
         if own[0].target is not None:
             axes.axhline(own[0].target, color=_TARGET, linewidth=0.6)
             axes.annotate(

@@ -26,11 +26,8 @@ class Doorman:
 
     def answer(self) -> None:
         """Answer what was asked."""
-        while True:
-            try:
-                parts = self.sock.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        while sockets.readable(self.sock):
+            parts = self.sock.recv_multipart(zmq.NOBLOCK)
             # version, request id, domain, address, identity, mechanism, credentials
             start = parts.index(b"") + 1
             route, request = parts[:start], parts[start:]

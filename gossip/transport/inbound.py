@@ -117,10 +117,9 @@ class Inbound:
         """Read up to a batch of frames; whether there is more. Those of peers that were not seen
         before are kept for `introduce`."""
         for _ in range(BATCH):
-            try:
-                parts: list[Any] = self.sock.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            if not sockets.readable(self.sock):
                 return False
+            parts: list[Any] = self.sock.recv_multipart(zmq.NOBLOCK, copy=False)
             if len(parts) != 2:
                 self.malformed += 1
                 continue

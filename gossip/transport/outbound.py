@@ -185,10 +185,9 @@ class Outbound:
     def read(self, frames: Frames) -> bool:
         """Read up to a batch of frames; whether there is more."""
         for _ in range(BATCH):
-            try:
-                parts: list[Any] = self.sock.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            if not sockets.readable(self.sock):
                 return False
+            parts: list[Any] = self.sock.recv_multipart(zmq.NOBLOCK)
             if len(parts) != 2:
                 self.malformed += 1
                 continue

@@ -21,6 +21,8 @@ _MONITORED = (
     | HANDSHAKE_FAILED
 )
 
+_EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
+
 Socket = zmq.Socket[bytes]
 
 
@@ -55,12 +57,14 @@ def monitor(sock: Socket) -> Socket:
     return made
 
 
+def readable(sock: Socket) -> bool:
+    """Whether a message waits. To ask takes a fifth of the time of a read that finds none: five
+    sockets are looked at whenever one has something."""
+    return bool(sock.getsockopt(_EVENTS) & _POLLIN)  # type: ignore[operator]
+
+
 def read_monitor(sock: Socket, handle: Callable[[int, int, str], None]) -> None:
     """Hand on what a monitor has: (event, its value, endpoint)."""
-    while True:
-        try:
-            parts = sock.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return
-        event = parse_monitor_message(parts)
+    while readable(sock):
+        event = parse_monitor_message(sock.recv_multipart(zmq.NOBLOCK))
         handle(event["event"], event["value"], event["endpoint"].decode())
