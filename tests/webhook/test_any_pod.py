@@ -59,8 +59,10 @@ _labels = st.sampled_from(
     [{}, {"meshcache.io/inject": "true"}, {"meshcache.io/inject": "false"}, {"app": "x"}]
 )
 _settings = st.builds(
-    lambda mode, lifecycle: SidecarSettings.model_validate({"mode": mode, "lifecycle": lifecycle}),
-    st.sampled_from(["privileged", "platform", "none"]),
+    lambda mode, lifecycle: SidecarSettings.model_validate(
+        {"mode": mode, "lifecycle": lifecycle, "fd-volume": {"csi": {"driver": "d.example"}}}
+    ),
+    st.sampled_from(["privileged", "platform", "fd", "none"]),
     st.sampled_from(["native", "classic"]),
 )
 

@@ -19,7 +19,8 @@ from meshcache.agent.trust import guestkey, meshkey
 from meshcache.agent.webhook.renewed import GuestKeys
 from tests.support.agents import environment
 from tests.support.wait import wait_until
-from tests.webhook.reviews import apply, review
+from tests.webhook.reviews import DATASETS, NAMES, apply, review
+from tests.webhook.rules import check_pod
 
 CA = trustme.CA()
 
@@ -37,7 +38,7 @@ class Webhook:
             *(sys.executable, "-m", "meshcache.agent.cli", "webhook"),
             *("--listen", "127.0.0.1:0", "--tls-cert", str(self.cert), "--tls-key", str(self.key)),
             *("--mesh-key-file", str(self._secret / "mesh.key")),
-            *("--socket", str(folder / "none.sock"), *flags),
+            *flags,
         ]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=environment()
@@ -89,7 +90,20 @@ class Webhook:
 
 @pytest.fixture(scope="module")
 def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
-    running = Webhook(tmp_path_factory.mktemp("webhook"), "--dataset", "models")
+    """One whose agent is not there."""
+    folder = tmp_path_factory.mktemp("webhook")
+    running = Webhook(folder, "--dataset", "models", "--socket", str(folder / "none.sock"))
+    try:
+        yield running
+    finally:
+        assert running.end() == 0
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
+    """One that has no agent, and datasets by name alone."""
+    named = [word for name in DATASETS for word in ("--dataset", name)]
+    running = Webhook(tmp_path_factory.mktemp("alone"), *named)
     try:
         yield running
     finally:
@@ -106,6 +120,19 @@ def test_a_review_is_answered_over_tls(webhook: Webhook) -> None:
     assert status == 200
     assert answered["response"]["allowed"] is True
     assert answered["response"]["patchType"] == "JSONPatch"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_a_real_api_server_asked_is_answered_over_tls(alone: Webhook, name: str) -> None:
+    asked = review(name)
+    status, answered = mutate(alone, asked)
+    assert status == 200
+    assert answered["response"]["uid"] == asked["request"]["uid"]
+    assert answered["response"]["allowed"] is True
+    pod = apply(asked["request"]["object"], answered["response"])
+    check_pod(pod)
+    asked["request"]["object"] = pod
+    assert "patch" not in mutate(alone, asked)[1]["response"]
 
 
 def test_a_probe_is_answered(webhook: Webhook) -> None:
