@@ -74,6 +74,26 @@ def test_nothing_of_it_may_do_anything_at_the_api_server(example: str) -> None:
         assert spec["automountServiceAccountToken"] is False
 
 
+RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+"""Of those that the level allows, the ones that are used here."""
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_without_a_host_path_its_pods_fit_the_level_restricted(example: str) -> None:
+    # https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    for spec in pod_specs(rendered(example)):
+        kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
+        if "hostPath" in kinds:
+            continue
+        assert kinds <= RESTRICTED_VOLUMES
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in (*spec.get("initContainers", ()), *spec["containers"]):
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
 def test_the_webhook_is_asked_about_new_pods_of_any_version_and_waited_for_in_bounds() -> None:
     hook = webhook_of(rendered("default"))
     assert hook["matchPolicy"] == "Equivalent"

@@ -256,6 +256,21 @@ def test_a_classic_sidecar_is_the_first_ordinary_container_and_ends_with_the_oth
     assert pod["spec"]["shareProcessNamespace"] is True
 
 
+@pytest.mark.parametrize("mode", ["fd", "none"])
+def test_an_unprivileged_sidecar_fits_the_level_restricted(mode: str) -> None:
+    settings = SidecarSettings.model_validate({"mode": mode, "fd-volume": CSI})
+    pod = patched("job-single", settings)
+    (sidecar,) = sidecars(pod)
+    security = sidecar["securityContext"]
+    assert "privileged" not in security
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] != 0
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert all("hostPath" not in volume for volume in pod["spec"]["volumes"])
+
+
 def test_without_fuse_the_app_is_told_where_to_read() -> None:
     pod = patched("job-single", SidecarSettings.model_validate({"mode": "none"}))
     (sidecar,) = sidecars(pod)
