@@ -7,7 +7,6 @@ is a fixed-size part of a file version; a piece is the unit of checksum within a
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 
 import msgspec
 from blake3 import blake3
@@ -78,9 +77,17 @@ class FileVersion(msgspec.Struct, frozen=True, dict=True):
     size: int
     """Bytes."""
 
-    @cached_property
+    @property
     def id(self) -> bytes:
         """32 bytes of blake3 over the length-prefixed fields."""
+        # Not functools.cached_property: before Python 3.12 it takes a lock, and longer than the
+        # hashing. Blocks are made and named by the thousand.
+        known: bytes | None = self.__dict__.get("_id")
+        if known is None:
+            known = self.__dict__["_id"] = self._hashed()
+        return known
+
+    def _hashed(self) -> bytes:
         origin, key, tag = (
             field.encode("utf-8", "surrogateescape") for field in (self.origin, self.key, self.tag)
         )

@@ -86,6 +86,8 @@ class Snapshot:
         rows, keys, ends = (columns[name] for name in ODD_COLUMNS)
         self._odd_row, self._odd_key = rows.cast("I"), (keys, ends.cast("I"))
         self._skipped = columns[SKIPPED]
+        self._above = ROOT_ROW, b""
+        """A directory's row, and what the paths of its entries begin with."""
 
     def name(self, row: int) -> bytes:
         """The last part of the row's path; the root's is empty."""
@@ -171,11 +173,22 @@ class Snapshot:
 
     def path(self, row: int) -> str:
         """The path from the dataset's root, without a leading slash; the root's is empty."""
-        parts = []
+        if row == ROOT_ROW:
+            return ""
+        parent = self._at["parent"][row]
+        known, above = self._above
+        if known != parent:  # of a directory's files one after the other is asked for
+            above = b"".join([part + b"/" for part in reversed(self._names(parent))])
+            self._above = parent, above
+        return (above + self.name(row)).decode("utf-8", "surrogateescape")
+
+    def _names(self, row: int) -> list[bytes]:
+        """Of a directory and all above it, but the root's."""
+        names = []
         while row != ROOT_ROW:
-            parts.append(self.name(row))
+            names.append(self.name(row))
             row = self._at["parent"][row]
-        return b"/".join(reversed(parts)).decode("utf-8", "surrogateescape")
+        return names
 
     def resolve(self, path: str) -> int:
         """The row at `path`; slashes at the ends and doubled ones mean nothing.
