@@ -5,7 +5,7 @@ KILLS ?= 100
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-slow check lint types layers wheel image bench bench-load bench-idle bench-sidecar soak bench-transfer bench-files bench-gossip format clean help
+.PHONY: demo test test-slow check lint types layers wheel image bench bench-growth bench-load bench-idle bench-sidecar soak bench-transfer bench-files bench-gossip format clean help
 
 help:
 	@echo "make demo [SIZE=1.16GiB] [RATE=18.5MiB]   a mesh of three reads a model, with figures"
@@ -15,6 +15,7 @@ help:
 	@echo "make image                                build the container image, and look into it"
 	@echo "make bench [SIZE=512MiB] [ROUNDS=4] [CELLS=warm-1,...] [SUBJECTS=meshcache,...]"
 	@echo "                                          reads beside JuiceFS, rclone, weed mount, s3fs; as root"
+	@echo "make bench-growth                         cost over agents, files, members, as root"
 	@echo "make bench-load                           loads beside the origin's speed and parallel downloads"
 	@echo "make bench-transfer                       blocks from an agent beside nginx, to one receiver"
 	@echo "make bench-files                          many files: listing, mounting, names, memory"
@@ -59,6 +60,9 @@ bench: .venv/ready
 	command -v nginx >/dev/null || apt-get install -y -qq --no-install-recommends nginx-light
 	$(PYTHON) -m benchmarks run $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(CELLS),--cells "$(CELLS)") $(if $(SUBJECTS),--subjects "$(SUBJECTS)")
+
+bench-growth: .venv/ready
+	$(PYTHON) -m benchmarks.growth
 
 bench-load: .venv/ready
 	$(PYTHON) -m benchmarks.loads

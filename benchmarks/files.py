@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -95,7 +96,7 @@ STATS = 'cd "$1" && xargs -0 -n 5000 stat --printf %s < "$2"'
 """Looks at each of the files that the list names."""
 
 
-def walk(root: Path, names: Path, worker: Process | None) -> list[tuple[float, int]]:
+def walk(root: Path, names: Path, worker: Process | None) -> "Taken":
     """(seconds, requests) of names, names again, looking, looking again."""
     taken = []
     for command in (NAMES, NAMES, STATS, STATS):
@@ -119,8 +120,30 @@ def make_local(root: Path, keys: Numbered) -> None:
         (root / key).touch()
 
 
-async def bench(count: int, table: Table, console: Console) -> None:
-    """All of it for so many files; leaves nothing behind."""
+Taken = list[tuple[float, int]]
+"""(seconds, requests) of each pass of `walk`."""
+
+
+class Walked(NamedTuple):
+    """What so many files took."""
+
+    listed: float
+    """Seconds."""
+    cpu: float
+    """Seconds of the agent that listed."""
+    peak: float
+    """MiB that listing added to it."""
+    mounted: float
+    """Seconds."""
+    own: float
+    """MiB of the worker's RssAnon, after all passes."""
+    mapped: float
+    """MiB of its RssFile and RssShmem."""
+    taken: Taken
+
+
+async def bench(count: int, console: Console) -> Walked:
+    """List, mount and walk so many files; leaves nothing behind."""
     keys = Numbered(count, per_folder=PER_FOLDER)
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.bucket", "--files", str(count)),
@@ -138,23 +161,30 @@ async def bench(count: int, table: Table, console: Console) -> None:
                 guest = Node(folder / "guest", "guest", "--role", "guest")
                 await guest.start(folder / "mesh.key", GIB, mesh.nodes[0].gossip)
                 try:
-                    await measure(mesh.nodes[0], guest, url, names, count, table, console)
+                    return await measure(mesh.nodes[0], guest, url, names, count, console)
                 finally:
                     await guest.stop()
         finally:
             server.kill()
             await server.wait()
-        console.print(f"{count} files on the local file system")
-        make_local(folder / "local", keys)
+
+
+def bench_local(count: int, console: Console) -> Taken:
+    """Walk as many files of the local file system."""
+    console.print(f"{count} files on the local file system")
+    keys = Numbered(count, per_folder=PER_FOLDER)
+    with tempfile.TemporaryDirectory(prefix="files-") as name:
+        names = Path(name) / "names"
+        names.write_bytes(b"\0".join(key.encode() for key in keys))
+        make_local(Path(name) / "local", keys)
         drop_caches()
-        taken = await asyncio.to_thread(walk, folder / "local", names, None)
-        table.add_row(f"{count:,}", "local", *(["-"] * 7), *_rates(count, taken))
+        return walk(Path(name) / "local", names, None)
 
 
 async def measure(
-    lister: Node, guest: Node, url: str, names: Path, count: int, table: Table, console: Console
-) -> None:
-    """List, mount, walk; a row of the table."""
+    lister: Node, guest: Node, url: str, names: Path, count: int, console: Console
+) -> Walked:
+    """List, mount, walk."""
     agent = Process(lister.pid)
     # What botocore takes once is no price of these files.
     options = ("--option", f"endpoint={url}", "--option", "anonymous=true")
@@ -174,21 +204,25 @@ async def measure(
     console.print(f"{count} files: walking")
     taken = await asyncio.to_thread(walk, guest.mountpoint, names, worker)
     anon, shared = worker.memory("RssAnon"), worker.memory("RssFile") + worker.memory("RssShmem")
-    table.add_row(
+    return Walked(listing, cpu, peak, mounting, anon, shared, taken)
+
+
+def _row(count: int, walked: Walked) -> list[str]:
+    return [
         f"{count:,}",
         "meshcache",
-        f"{listing:.1f}",
-        f"{cpu:.1f}",
-        f"{peak:.0f}",
-        f"{mounting:.2f}",
-        f"{anon:.0f}",
-        f"{shared:.0f}",
-        "/".join(str(requests) for _, requests in taken),
-        *_rates(count, taken),
-    )
+        f"{walked.listed:.1f}",
+        f"{walked.cpu:.1f}",
+        f"{walked.peak:.0f}",
+        f"{walked.mounted:.2f}",
+        f"{walked.own:.0f}",
+        f"{walked.mapped:.0f}",
+        "/".join(str(requests) for _, requests in walked.taken),
+        *_rates(count, walked.taken),
+    ]
 
 
-def _rates(count: int, taken: list[tuple[float, int]]) -> list[str]:
+def _rates(count: int, taken: Taken) -> list[str]:
     return [f"{count / seconds:,.0f}" for seconds, _ in taken]
 
 
@@ -216,7 +250,9 @@ def main() -> int:
         if os.geteuid() != 0:
             raise EnvironmentUnfit("this needs root, to drop the caches between passes")
         for count in given.counts:
-            asyncio.run(bench(count, table, console))
+            table.add_row(*_row(count, asyncio.run(bench(count, console))))
+            local = bench_local(count, console)
+            table.add_row(f"{count:,}", "local", *(["-"] * 7), *_rates(count, local))
     except MeshcacheError as error:
         sys.stderr.write(f"bench-files: {error}\n")
         return 1

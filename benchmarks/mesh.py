@@ -83,6 +83,10 @@ class Node:
         self.folder = folder
         self.socket = folder / "agent.sock"
         self.mountpoint = folder / "mnt"
+        self.host = "127.0.0.1"
+        """What its agent listens on."""
+        self.enter: Sequence[str] = ()
+        """What to put before its commands, to run them elsewhere (in a network namespace)."""
         self.log = folder / "agent.log"
         self.http = self.gossip = ""
         self._process: asyncio.subprocess.Process | None = None
@@ -93,14 +97,15 @@ class Node:
         command = [
             *(*COMMAND, "agent", "--name", self.name),
             *("--cache-dir", str(self.folder / "cache"), "--cache-size", str(cache_size)),
-            *("--listen", "127.0.0.1:0", "--gossip", "127.0.0.1:0", "--socket", str(self.socket)),
+            *("--listen", f"{self.host}:0", "--gossip", f"{self.host}:0"),
+            *("--socket", str(self.socket)),
             *("--mesh-key-file", str(key)),
             *(("--join", join) if join else ()),
             *self._flags,
         ]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *guarded(*command),
+                *guarded(*self.enter, *command),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

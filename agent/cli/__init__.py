@@ -31,6 +31,7 @@ COMMANDS = {
     "cat": "files:cat",
     "load": "load:load",
     "locality": "locality:locality",
+    "bench": "bench:bench",
     "loads": "loads:loads",
     "mount": "mount:mount",
     "umount": "mount:umount",
