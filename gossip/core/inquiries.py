@@ -4,8 +4,8 @@ A word to all costs all. Where segments are lost somebody is silent for a second
 time, and if each such word went to everybody a mesh of N members would pay N^2. So a first doubt
 stays among the observers of the member, who know one another from the rings: each that misses it
 asks the others whether they reach it, over links that are dialled for it. The mesh is told once a
-majority of them misses it; if not all answer, since they cannot be dialled or not in time, a
-majority of those that did.
+majority of them misses it; or if none of them reaches it, at least one misses it too, and the rest
+cannot be dialled or do not answer in time.
 
 Where none answers, it may be the asker that is cut off. Then up to three of those that it hears,
 drawn at random, answer in their place (arbiters): it speaks unless one of them reaches the subject.
@@ -41,7 +41,8 @@ class Inquiry:
     sent: set[bytes] = field(default_factory=set)
     """Who got the question, over a link that is still open."""
     absent: set[bytes] = field(default_factory=set)
-    """Who could not be dialled, or is missing itself: its answer is not awaited."""
+    """Who could not be dialled, or is missing itself: its answer is not awaited, unless somebody
+    reaches the subject, so that it counts."""
 
     @property
     def waits(self) -> set[bytes]:
@@ -52,15 +53,15 @@ class Inquiry:
         """Whether those asked miss the subject too; None if that is not to be said yet, or (`late`:
         no longer than now is waited) if nobody has answered."""
         answers = list(self.answers.values())
-        missing, hearing = answers.count(False), answers.count(True)
+        missing, reached = answers.count(False), True in answers
         wait = not late and bool(self.waits)
         if self.arbiters:
-            return not hearing if hearing or not wait else None
+            return not reached if reached or not wait else None
         if 1 + missing >= majority(1 + len(answers)):
             return True
-        if wait or not (missing or hearing):
+        if wait:
             return None
-        return 1 + missing >= majority(1 + missing + hearing)
+        return False if reached else (True if missing else None)
 
 
 @dataclass
@@ -156,7 +157,8 @@ class Inquiries:
     def unreachable(self, peer: bytes) -> None:
         """A dial of `peer` came to nothing."""
         for uid, inquiry in list(self.open.items()):
-            if peer in inquiry.waits and peer not in inquiry.sent:
+            waits = peer in inquiry.waits and peer not in inquiry.sent
+            if waits and True not in inquiry.answers.values():
                 inquiry.absent.add(peer)
                 self.on_answer(uid)
 
@@ -175,4 +177,6 @@ class Inquiries:
         inquiry = self.open.get(uid)
         if inquiry is not None and peer is not None and peer in inquiry.answers:
             inquiry.answers[peer] = reached
+            if reached:
+                inquiry.absent.clear()
             self.on_answer(uid)

@@ -36,12 +36,12 @@ def inquiry(*answers: bool | None, arbiters: bool = False) -> Inquiry:
         ([False, True, True, True], False, False),
         ([False, None, None, None], None, True),
         ([True, None, None, None], None, False),
-        ([True, False, None, None], None, True),
+        ([True, False, None, None], None, False),
         ([True, True, False, None], None, False),
         ([None, None, None, None], None, None),
     ],
 )
-def test_a_majority_of_the_observers_or_in_the_end_of_those_that_answered(
+def test_a_majority_of_the_observers_or_in_the_end_two_if_none_reaches_the_member(
     answers: list[bool | None], soon: bool | None, late: bool | None
 ) -> None:
     asked = inquiry(*answers)
@@ -49,6 +49,21 @@ def test_a_majority_of_the_observers_or_in_the_end_of_those_that_answered(
     assert asked.agrees(late=True) is late
     asked.absent = asked.waits  # none of them can be dialled: nobody waits for them
     assert asked.agrees(late=False) is late
+
+
+def test_who_could_not_be_dialled_is_awaited_again_once_somebody_reaches_the_member() -> None:
+    _network, processes = mesh(12)
+    observer = processes[0]
+    inquiries = observer.node.members.detection.inquiries
+    subject = processes[5].uid
+    asked = inquiries._begin(subject, dict.fromkeys([one.uid for one in processes[6:9]]))
+    inquiries.unreachable(processes[7].uid)
+    inquiries.unreachable(processes[8].uid)
+    assert asked.waits == {processes[6].uid}
+    link = observer.node.links.of(processes[6].uid) or observer.node.links.accepted(-99)
+    link.peer = processes[6].uid
+    inquiries.on_reached(link, wire.Reached(asked.number, True))
+    assert asked.waits == {processes[7].uid, processes[8].uid}
 
 
 @pytest.mark.parametrize(
