@@ -8,6 +8,7 @@ it has in it what the readers take from each other, too.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -16,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,9 +94,8 @@ def described(part: str, moments: Sequence[float], report: Report) -> dict[str, 
     }
 
 
-async def soak(parts: Sequence[str], kills: int, seed: int) -> list[dict[str, object]]:
-    """Run these parts; gives their figures."""
-    results = []
+async def soak(parts: Sequence[str], kills: int, seed: int) -> AsyncIterator[dict[str, object]]:
+    """Run these parts; gives the figures of each when it has ended."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="meshcache-soak-") as name:
         folder = Path(name)
@@ -113,8 +113,17 @@ async def soak(parts: Sequence[str], kills: int, seed: int) -> list[dict[str, ob
                     report = await asyncio.to_thread(load.end, 90.0)
                 for error in report.errors[:20]:
                     print(error, file=sys.stderr)
-                results.append(described(part, moments, report))
-    return results
+                yield described(part, moments, report)
+
+
+async def show(parts: Sequence[str], kills: int, seed: int) -> bool:
+    """Print the figures of these parts; whether nothing went wrong."""
+    sound = True
+    async with contextlib.aclosing(soak(parts, kills, seed)) as results:
+        async for result in results:
+            print(json.dumps(result), flush=True)
+            sound = sound and not result["errors"] and not result["wrong"]
+    return sound
 
 
 def main() -> int:
@@ -124,10 +133,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     print(f"seed {options.seed}", file=sys.stderr)
-    results = asyncio.run(soak(options.part or tuple(PARTS), options.kills, options.seed))
-    for result in results:
-        print(json.dumps(result))
-    return 1 if any(result["errors"] or result["wrong"] for result in results) else 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing mounted
+    parts = options.part or tuple(PARTS)
+    return 0 if asyncio.run(show(parts, options.kills, options.seed)) else 1
 
 
 if __name__ == "__main__":

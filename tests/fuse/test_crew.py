@@ -2,12 +2,14 @@
 
 import errno
 import os
+import signal
 import struct
 from collections.abc import Iterator
 
 import pytest
 
-from meshcache.fuse.crew import Crew
+from benchmarks import workers
+from meshcache.fuse.crew import Crew, MountLost
 from meshcache.fuse.messages import Serve
 from meshcache.fuse.poll import Poll
 from tests.support.wait import wait_until
@@ -28,13 +30,13 @@ class FakeKernel:
     def __init__(self) -> None:
         self.init = INIT
         self.answers: list[bytes] = []
-        self._requests, self._wake = os.pipe2(os.O_NONBLOCK)
+        self.device, self._wake = os.pipe2(os.O_NONBLOCK)
 
     def answer_init(self, answer: bytes) -> None:
         self.answers.append(answer)
 
     def open_for_worker(self) -> int:
-        return os.dup(self._requests)
+        return os.dup(self.device)
 
     def resend(self) -> None:
         pass
@@ -43,7 +45,7 @@ class FakeKernel:
         return []
 
     def close(self) -> None:
-        os.close(self._requests)
+        os.close(self.device)
         os.close(self._wake)
 
 
@@ -98,3 +100,18 @@ def test_a_worker_that_answers_otherwise_than_the_kernel_was_told_is_refused(
     stage.kernel.init = INIT
     stage.until(lambda: stage.crew.spares.ready)
     assert len(stage.kernel.answers) == 1
+
+
+def test_a_mount_whose_worker_cannot_be_given_a_device_of_its_own_ends_with_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_device() -> int:
+        raise PermissionError("no /dev/fuse")
+
+    monkeypatch.setattr(stage.kernel, "open_for_worker", no_device)
+    stage.begin()
+    stage.until(lambda: stage.crew.answering)
+    for pid in workers.all_of(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(MountLost):
+        stage.until(lambda: not stage.crew.alive)
