@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +94,7 @@ def described(part: str, moments: Sequence[float], report: Report) -> dict[str, 
     }
 
 
-async def soak(parts: Sequence[str], kills: int, seed: int) -> AsyncIterator[dict[str, object]]:
+async def soak(parts: Sequence[str], kills: int, seed: int) -> AsyncGenerator[dict[str, object]]:
     """Run these parts; gives the figures of each when it has ended."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="meshcache-soak-") as name:
