@@ -94,13 +94,15 @@ def table(parts: Sequence[Part]) -> str:
         f"|{'---|' * (3 + len(subjects))}",
     ]
     for figure in FIGURES:
+        named = f"| {figure.goal} | {figure.text} |"  # once, over all sizes
         for members in sorted({part.members for part in parts}):
             cells = [
                 cell(values([p for p in parts if p.is_of(subject, members)], figure), figure.unit)
                 for subject in subjects
             ]
             if set(cells) != {"-"}:
-                lines.append(f"| {figure.goal} | {figure.text} | {members} | {' | '.join(cells)} |")
+                lines.append(f"{named} {members} | {' | '.join(cells)} |")
+                named = "|  |  |"
     return "\n".join(lines)
 
 
