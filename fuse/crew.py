@@ -169,9 +169,7 @@ class Crew:
         return LOOK_EVERY if may_begin else min(LOOK_EVERY, self._not_before - now)
 
     def _tend_worker(self, worker: WorkerProcess, now: float) -> float:
-        if not self.answering:
-            return self._watch.every
-        if self._restarts.looping and now - self._served_since > SHORT_LIFE:
+        if self.answering and self._restarts.looping and now - self._served_since > SHORT_LIFE:
             self._restarts.sound()
             log.warning("event", type="Normal", reason="MountWorkerRecovered", note="it serves")
             self._report()
@@ -289,7 +287,7 @@ class Crew:
                 self.shown.add(message, files[0])
             case Told(snapshot=snapshot):
                 self.shown.told(snapshot)
-            case DoorLost() if worker is self._worker:
+            case DoorLost() if worker is (self._successor or self._worker):
                 self._line.close()
                 self._on_door_wanted()
             case Answering() if worker is self._worker:

@@ -23,6 +23,9 @@ log = structlog.get_logger("meshcache.fuse.keeper")
 START = 60.0
 """Seconds that a worker has from its start until it could answer."""
 
+BORN = 10.0
+"""Seconds of these that it has once the template has forked it."""
+
 
 class Spares:
     """Makes workers, one ahead."""
@@ -47,6 +50,7 @@ class Spares:
         self._template = self._start()
         self._spare: WorkerProcess | None = None
         self._until = 0.0
+        self._is_born = False
         self.ready = False
         """Whether another worker could take over at once."""
         self.refused = 0
@@ -68,16 +72,21 @@ class Spares:
         """Begin to make one, if there is none."""
         if self._spare is None and self._kernel is not None:
             spare = self._spare = self.fork()
-            self._until = now + START
+            self._until, self._is_born = now + START, False
             self._poll.add(
                 spare.introduce(self._kernel.init, self._terms), lambda: self._compare(spare)
             )
 
     def check(self, now: float) -> None:
         """Give up one that does not get ready."""
-        if self._spare is not None and not self.ready and now >= self._until:
+        if self._spare is None or self.ready:
+            return
+        if self._spare.pid and not self._is_born:
+            self._is_born = True
+            self._until = min(self._until, now + BORN)
+        if now >= self._until:
             self._until = now + START
-            log.error("a worker did not get ready", pid=self._spare.pid, within=START)
+            log.error("a worker did not get ready", pid=self._spare.pid)
             self._spare.kill()
             if not self._spare.pid:
                 self._template.kill()  # it does not even fork

@@ -82,6 +82,7 @@ class Worker:
         self._end = asyncio.Event()
         self._failed = False
         self._loops: SessionLoops | None = None
+        self._door: PacketSocket | None = None
         self._going = asyncio.Event()
         self._heads: asyncio.Queue[tuple[Snapshot, Snapshot]] = asyncio.Queue()
 
@@ -112,7 +113,8 @@ class Worker:
                 self._blocks.block_size = kept.block_size
                 self._show(kept, files[0])
             case NewDoor():
-                door = PacketSocket(socket.socket(fileno=files[0]))
+                self._leave_door()
+                door = self._door = PacketSocket(socket.socket(fileno=files[0]))
                 self._tasks.start(self._read_door(door), name="read the door")
             case Serve() as terms:
                 self._loops = SessionLoops(Device(files[0]), self._on_unanswered)
@@ -156,10 +158,17 @@ class Worker:
                     break
         finally:
             door.close()
+        if door is self._door:  # else another one has taken its place
+            self._leave_door()
+            log.warning("the agent closed the door: serving what is mapped, waiting for a new one")
+            self._control.send(encode(DoorLost()))
+
+    def _leave_door(self) -> None:
+        if self._door is not None:
+            self._door.close()
+            self._door = None
             self._blocks.lose_door()
             self._watch.lose_door()
-        log.warning("the agent closed the door: serving what is mapped, waiting for a new one")
-        self._control.send(encode(DoorLost()))
 
     def _on_message(self, door: PacketSocket, packet: Packet) -> None:
         message = decode_to_worker(packet.data)

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import socket
 import struct
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 
 from benchmarks import workers
 from meshcache.fuse.crew import Crew, MountLost
-from meshcache.fuse.messages import Serve
+from meshcache.fuse.messages import Begin, Report, Serve, decode_to_agent
 from meshcache.fuse.poll import Poll
 from tests.support.wait import wait_until
 
@@ -54,8 +55,12 @@ class Stage:
 
     def __init__(self) -> None:
         self.poll = Poll()
-        self.crew = Crew(self.poll, TERMS, lambda: None)
+        self.doors_wanted = 0
+        self.crew = Crew(self.poll, TERMS, self._want_door)
         self.kernel = FakeKernel()
+
+    def _want_door(self) -> None:
+        self.doors_wanted += 1
 
     def begin(self) -> None:
         self.crew.begin(self.kernel)  # type: ignore[arg-type]
@@ -115,3 +120,21 @@ def test_a_mount_whose_worker_cannot_be_given_a_device_of_its_own_ends_with_it(
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(MountLost):
         stage.until(lambda: not stage.crew.alive)
+
+
+def test_a_door_takes_the_place_of_the_one_before(stage: Stage) -> None:
+    stage.begin()
+    stage.until(lambda: stage.crew.answering)
+    ends = []
+    for _ in range(2):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ends.append(ours)
+        stage.crew.use_door(theirs)
+        ours.settimeout(10)
+        said = [decode_to_agent(ours.recv(1000)) for _ in range(2)]  # the keeper's and the worker's
+        assert {type(message) for message in said} == {Begin, Report}
+    assert ends[0].recv(1000) == b""  # both have left it
+    assert stage.doors_wanted == 0
+    ends[1].close()
+    stage.until(lambda: stage.doors_wanted == 1)
+    ends[0].close()

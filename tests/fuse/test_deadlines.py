@@ -66,6 +66,14 @@ def test_a_worker_that_hangs_is_replaced_before_a_deadline(mount: Mount) -> None
     assert "a worker hangs" in keeping.log
 
 
+@pytest.mark.slow
+def test_a_spare_that_hangs_when_it_takes_over_is_replaced_too(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"}, "--deadline=20")
+    os.kill(keeping.spare, signal.SIGSTOP)
+    os.kill(keeping.worker, signal.SIGKILL)
+    assert outside(READ, keeping.mountpoint / "file") == "data"
+
+
 def test_a_deadline_can_be_said_as_eio(mount: Mount) -> None:
     agent, keeping = mount({"file": b"data"}, "--deadline=0.5", f"--too-late={errno.EIO}")
     agent.stalled.add("file")
