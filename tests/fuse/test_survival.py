@@ -43,10 +43,11 @@ def a_seed() -> int:
 
 
 def kill(keeping: Keeping) -> float:
-    """Kill the worker that serves, by SIGKILL; gives when."""
+    """Kill the worker that serves, by SIGKILL, and see it gone; gives when."""
     worker = keeping.worker
     moment = time.time()
     os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: worker not in keeping.workers, within=30, every=0.002)
     return moment
 
 
@@ -66,7 +67,7 @@ def test_no_reader_sees_that_workers_are_killed(mount: Mount, tmp_path: Path) ->
     assert report.errors == []
     assert report.wrong == 0
     assert report.operations > 100
-    assert keeping.log.count("a worker died") == 8
+    wait_until(lambda: keeping.log.count("a worker died") == 8)
     assert agent.doors == 1
     assert agent.lent < 64  # what was lent to the dead ones was given back
 
