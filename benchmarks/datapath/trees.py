@@ -36,6 +36,7 @@ class Tree(NamedTuple):
     make: Callable[[Path, Scale], None]
     """Write it into a folder."""
     has_data: bool = True
+    """Whether there are bytes to read; else only names and attributes."""
 
 
 def _model(folder: Path, scale: Scale) -> None:
