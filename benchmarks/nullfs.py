@@ -10,6 +10,7 @@ import errno
 import gc
 import mmap
 import os
+import resource
 import stat
 import sys
 from pathlib import Path
@@ -91,6 +92,9 @@ class Null(pyfuse3.Operations):
 
 
 async def _serve(source: Path, place: Path) -> None:
+    # Each mapping holds a descriptor.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     mounted = mountpoint.mount(place, "null")
     device = Device(mounted)
     device.go_on_with(os.dup(mounted))  # it comes over one file from the start
