@@ -118,6 +118,8 @@ class Filesystem(pyfuse3.Operations):
             absent.st_ino = 0  # an entry that says: not there, and that this may be remembered
             absent.entry_timeout = NEGATIVE
             return absent
+        except FUSEError:
+            raise
         except Exception as error:
             raise _fuse_error(error) from error
 
