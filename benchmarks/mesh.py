@@ -79,7 +79,7 @@ class Node:
     def __init__(self, folder: Path, name: str, *flags: str) -> None:
         """`flags` are further ones for its agent."""
         self.name = name
-        self._flags = flags
+        self.flags = flags
         self.folder = folder
         self.socket = folder / "agent.sock"
         self.mountpoint = folder / "mnt"
@@ -101,7 +101,7 @@ class Node:
             *("--socket", str(self.socket)),
             *("--mesh-key-file", str(key)),
             *(("--join", join) if join else ()),
-            *self._flags,
+            *self.flags,
         ]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

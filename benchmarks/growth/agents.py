@@ -76,6 +76,7 @@ def _mesh(folder: Path, links: list[Link]) -> Mesh:
     for node, link in zip(mesh.nodes, links, strict=True):
         node.folder.mkdir(parents=True)
         node.host, node.enter = link.address, link.enter
+        node.flags = ("--secret-root", str(folder))  # beyond loopback secrets need a root
     return mesh
 
 

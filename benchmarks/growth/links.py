@@ -25,12 +25,12 @@ def alone(module: str) -> None:
     if _MARK not in os.environ:
         command = ["unshare", "--net", "--kill-child", sys.executable, "-m", module, *sys.argv[1:]]
         os.execvpe(command[0], command, {**os.environ, _MARK: "1"})
+    run("ip", "link", "set", "lo", "up")
 
 
 @contextlib.contextmanager
 def bridge() -> Iterator[None]:
     """The bridge, with our address."""
-    run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", _BRIDGE, "type", "bridge")
     run("ip", "addr", "add", f"{HUB}/16", "dev", _BRIDGE)
     run("ip", "link", "set", _BRIDGE, "up")
@@ -82,6 +82,9 @@ class Link:
 
     def __exit__(self, *_: object) -> None:
         if self._holder is not None:
+            # By the end of the namespace it would go some time later.
+            with contextlib.suppress(subprocess.CalledProcessError):
+                run("ip", "link", "del", f"n{self._number}")
             assert self._holder.stdin is not None
             self._holder.stdin.close()
             self._holder.wait(10)
