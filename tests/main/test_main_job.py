@@ -4,6 +4,7 @@ import hashlib
 import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -282,8 +283,10 @@ def test_a_mesh_of_one_has_its_datasets_again_after_a_kill(mesh: Mesh, origin: O
     origin.create(one)
     one.run("load", "data", "--wait")
     origin.create(one, "other")
+    deleted = time.time_ns()
     one.run("dataset", "delete", "other")
-    wait_until(lambda: (one.cache / "records").exists())
+    records = one.cache / "records"
+    wait_until(lambda: records.exists() and records.stat().st_mtime_ns > deleted)
     one.kill()
     one.start()
     assert [row["name"] for row in one.json("dataset", "list")] == ["data"]
