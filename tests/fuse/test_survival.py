@@ -156,11 +156,14 @@ def test_a_new_head_is_shown_whenever_the_worker_dies_meanwhile(mount: Mount) ->
 def test_the_death_of_the_template_is_nothing_to_readers(mount: Mount) -> None:
     _, keeping = mount({"file": b"data"})
     (template,) = keeping.templates
-    serving = keeping.worker
+    serving, spare = keeping.worker, keeping.spare
     os.kill(template, signal.SIGKILL)
     assert outside(READ, keeping.mountpoint / "file") == "data"
-    wait_until(lambda: keeping.templates not in ([], [template]) and keeping.workers)
-    os.kill(serving, signal.SIGKILL)
+    wait_until(lambda: set(keeping.templates) - {template})
+    os.kill(serving, signal.SIGKILL)  # the spare takes over, and the new template forks the next
     assert outside("print(os.listdir(sys.argv[1]))", keeping.mountpoint) == "['file']"
-    assert keeping.worker != serving
+    wait_until(lambda: keeping.workers)
+    os.kill(spare, signal.SIGKILL)
+    assert outside(READ, keeping.mountpoint / "file") == "data"
+    assert keeping.worker not in (serving, spare)
     assert keeping.process.poll() is None
