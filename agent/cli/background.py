@@ -53,9 +53,19 @@ def go_on(log_file: Path) -> int | Waited:
                 os.dup2(nothing.fileno(), 0)
                 os.dup2(nothing.fileno(), 1)
             os.dup2(log.fileno(), 2)
+            log.close()
+            _close_all_but(ready)
             return ready
     os.close(ready)
     return Waited(_wait(pid, answer, log_file, start))
+
+
+def _close_all_but(kept: int) -> None:
+    """Let go what was handed down by who started the command; all else is opened later. Who waits
+    for the end of such a pipe would wait as long as the mount stands: a child of uvloop's has its
+    output under other numbers, too."""
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _wait(pid: int, answer: int, log_file: Path, start: int) -> int:

@@ -251,19 +251,6 @@ def test_umount_ends_the_mount_and_its_keeper(mesh: Mesh, origin: Origin) -> Non
     wait_until(lambda: one.json("status")["mounts"] == [])
 
 
-def test_a_daemon_mount_answers_when_the_command_returns(mesh: Mesh, origin: Origin) -> None:
-    data = origin.put("file", b"y" * 5000)
-    (one,) = mesh.start("one")
-    origin.create(one)
-    mountpoint = one.folder / "mnt"
-    mountpoint.mkdir()
-    mesh.mountpoints.append(mountpoint)
-    one.run("mount", "data", str(mountpoint), "--daemon")
-    assert digest(mountpoint / "file") == sha256(data)
-    command("umount", str(mountpoint))
-    assert mount_at(mountpoint) is None
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_mount_command_unmounts(
     mesh: Mesh, origin: Origin, number: signal.Signals
