@@ -52,6 +52,14 @@ def named(objects: tuple[Object, ...], kind: str, name: str) -> Object:
     return found
 
 
+def webhook_of(objects: tuple[Object, ...]) -> Object:
+    """The one webhook of the one configuration."""
+    (configuration,) = of_kind(objects, "MutatingWebhookConfiguration")
+    (hook,) = configuration["webhooks"]
+    found: Object = hook
+    return found
+
+
 def workloads(objects: tuple[Object, ...]) -> list[Object]:
     return of_kind(objects, "DaemonSet", "StatefulSet", "Deployment")
 

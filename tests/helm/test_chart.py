@@ -26,6 +26,7 @@ from tests.helm.charts import (
     of_kind,
     pod_specs,
     rendered,
+    webhook_of,
     workloads,
 )
 from tests.webhook.rules import check_pod
@@ -187,7 +188,7 @@ def test_the_webhooks_certificate_is_signed_by_what_the_api_server_trusts(tmp_pa
 
     objects = rendered("default")
     data = named(objects, "Secret", "r-meshcache-webhook")["data"]
-    (hook,) = of_kind(objects, "MutatingWebhookConfiguration")[0]["webhooks"]
+    hook = webhook_of(objects)
     assert hook["clientConfig"]["caBundle"] == data["ca.crt"]
     service = hook["clientConfig"]["service"]
     assert named(objects, "Service", service["name"])["metadata"]["namespace"] == "mc"
@@ -201,21 +202,6 @@ def test_the_webhooks_certificate_is_signed_by_what_the_api_server_trusts(tmp_pa
     for name in ("tls.crt", "tls.key"):
         (tmp_path / name).write_bytes(base64.b64decode(data[name]))
     ssl.create_default_context().load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-
-
-def test_the_webhook_never_looks_at_the_namespace_it_runs_in() -> None:
-    (hook,) = of_kind(rendered("default"), "MutatingWebhookConfiguration")[0]["webhooks"]
-    (away,) = hook["namespaceSelector"]["matchExpressions"]
-    assert away["operator"] == "NotIn"
-    assert {"mc", "kube-system"} <= set(away["values"])
-
-
-def test_before_1_28_a_label_alone_selects() -> None:
-    (hook,) = of_kind(rendered("default", kube="1.27.0"), "MutatingWebhookConfiguration")[0][
-        "webhooks"
-    ]
-    assert "matchConditions" not in hook
-    assert hook["objectSelector"]["matchLabels"] == {"meshcache.io/inject": "true"}
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:

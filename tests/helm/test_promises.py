@@ -16,16 +16,11 @@ from tests.helm.charts import (
     of_kind,
     pod_specs,
     rendered,
+    webhook_of,
     workloads,
 )
 
 pytestmark = needs_helm
-
-
-def webhook_of(objects: tuple[Object, ...]) -> Object:
-    (hook,) = of_kind(objects, "MutatingWebhookConfiguration")[0]["webhooks"]
-    found: Object = hook
-    return found
 
 
 def sidecars_of(objects: tuple[Object, ...]) -> dict[str, Any]:
@@ -106,17 +101,6 @@ def test_the_webhook_is_asked_about_new_pods_of_any_version_and_waited_for_in_bo
     assert rule["operations"] == ["CREATE"]
     assert rule["resources"] == ["pods"]
     assert webhook_of(rendered("gke"))["failurePolicy"] == "Ignore"
-
-
-def test_what_asks_is_what_the_webhook_takes_for_asking() -> None:
-    from meshcache.agent.webhook.names import ASKING, DATASETS, INJECT
-
-    asks, refuses = webhook_of(rendered("default"))["matchConditions"]
-    labels = "object.metadata.labels"
-    for label, value in ASKING.items():
-        assert f"'{label}' in {labels} && {labels}['{label}'] == '{value}'" in asks["expression"]
-    assert f"'{DATASETS}' in object.metadata.annotations" in asks["expression"]
-    assert f"{labels}['{INJECT}'] == 'false'" in refuses["expression"]
 
 
 def test_the_network_policy_lets_in_guests_the_api_server_and_nobody_else() -> None:

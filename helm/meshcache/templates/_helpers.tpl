@@ -59,6 +59,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- eq $wanted "auto" | ternary (ternary "native" "classic" $native) $wanted -}}
 {{- end -}}
 
+{{/* In CEL: whether a pod has one of these labels with its value. */}}
+{{- define "meshcache.anyLabel" -}}
+{{- $each := list }}
+{{- range $label, $value := . }}
+{{- $each = append $each (printf "('%s' in object.metadata.labels && object.metadata.labels['%s'] == '%s')" $label $label $value) }}
+{{- end -}}
+(has(object.metadata.labels) && ({{ join " || " $each }}))
+{{- end -}}
+
 {{- define "meshcache.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
