@@ -127,7 +127,9 @@ class Detection:
 
     def _suspect(self, uid: bytes) -> None:
         if uid == self.context.uid:
-            self.roster.reentry.trouble()
+            rows = self.table.rows
+            if not all(rows[one].suspect for one in self.verdicts.accusers(uid)):
+                self.roster.reentry.trouble()
             self.roster.deny(self.roster.me.incarnation, failed=False)
             return
         row = self.table.rows[uid]
@@ -200,11 +202,12 @@ class Detection:
         """Beat, unless I have left."""
         if not self.roster.myself.leaving:
             self.watch.beat()
-            self.roster.reentry.look(deaf=self.watch.subjects.deaf)
+            self.roster.reentry.look(alone=self.watch.subjects.cut_off)
 
     def stalled(self, seconds: float) -> None:
         """I stood still for so long."""
-        self.roster.reentry.trouble()
+        if seconds >= self.context.settings.hold:  # for less nobody is failed
+            self.roster.reentry.trouble()
         self.watch.stalled(seconds)
         self.answers.stalled()
         self.verdicts.stalled(seconds)

@@ -79,8 +79,7 @@ class Myself:
         if incarnation < self.record.incarnation:
             return
         self._to_deny = max(self._to_deny, incarnation)
-        wait = self._reentry.wait()
-        if self.away or (wait and not failed):
+        if self.away or ((wait := self._reentry.wait()) and not failed):
             return
         now = self._context.now
         due = max(self._denied_at + PAUSE, now + wait)

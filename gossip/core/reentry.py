@@ -2,8 +2,12 @@
 
 The first time at once. A member that hears but is not heard, or that stands still again and again,
 would else come and go every few seconds, and what it owns with it: if the trouble was its own, the
-next return waits until `Settings.reentry` seconds after the last one. In a partition both sides
-fail each other and nobody is to blame: there nobody waits.
+next return waits until `Settings.reentry` seconds after the last one.
+
+In a partition both sides fail each other and nobody is to blame: there nobody waits. Who is alone
+on its side cannot tell that from trouble of its own until it has heard nobody for `Settings.alone`
+seconds. Nor does anybody wait because few hold it failed, who may be in trouble themselves: all
+would believe them. So trouble is what has others fail a member, and nothing less.
 """
 
 from dataclasses import dataclass
@@ -27,19 +31,29 @@ class Reentry:
     _trouble: float = -inf
     _split: float = -inf
     _denied: float = -inf
-    _received: int = 0
+    _company: float = -inf
 
-    def look(self, *, deaf: bool) -> None:
-        """How it stands now, to be told in every period: whether I miss half of my subjects."""
-        if deaf:
+    def __post_init__(self) -> None:
+        """Nothing has happened yet."""
+        self._company = self.context.now
+
+    def look(self, *, alone: bool) -> None:
+        """How it stands now, to be told in every period: whether I hear nobody at all."""
+        now = self.context.now
+        if not alone:
+            self._company = now
+            if 3 * len(self.lost) >= len(self.table.living) + len(self.lost):
+                self._split = now  # I hear some, and a third is gone: a partition
+        elif not self._apart:
             self.trouble()
-        received = self.context.counts["frames_received"]
-        company, self._received = received != self._received, received
-        if company and 3 * len(self.lost) >= len(self.table.living) + len(self.lost):
-            self._split = self.context.now  # I hear some, and a third is gone: a partition
+
+    @property
+    def _apart(self) -> bool:
+        """Whether I have been alone for so long that it is a partition, and this is one side."""
+        return self._company <= self.context.now - self.context.settings.alone
 
     def trouble(self) -> None:
-        """I stood still, do not hear, or my observers do not hear me: it is not the others."""
+        """I stood still for long, or my observers do not hear me: it is not the others."""
         self._trouble = self.context.now
 
     def denied(self) -> None:
@@ -49,6 +63,6 @@ class Reentry:
     def wait(self) -> float:
         """How many seconds I have to stay away, now that the mesh holds me failed."""
         now = self.context.now
-        if self._trouble > now - LATELY >= self._split:
+        if self._trouble > now - LATELY >= self._split and not self._apart:
             return max(0.0, self._denied + self.context.settings.reentry - now)
         return 0.0

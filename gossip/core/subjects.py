@@ -77,13 +77,6 @@ class Subjects:
         ]
 
     @property
-    def deaf(self) -> bool:
-        """Whether half of them are missing at once: more likely it is I who do not hear."""
-        total = len(self._subjects)
-        missing = sum(one.missing for one in self._subjects.values())
-        return total >= 3 and missing >= 2 and 2 * missing >= total
-
-    @property
     def cut_off(self) -> bool:
         """Whether nobody is heard, though all should have beaten by now."""
         return self.last + self.late <= self.context.now

@@ -1,5 +1,7 @@
 """Coming back after having been failed: at once, but not again and again for own trouble."""
 
+import pytest
+
 from meshcache.gossip.core.events import MemberFailed, State
 from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
@@ -40,6 +42,46 @@ def test_nobody_waits_after_a_partition_however_often_it_comes() -> None:
         network.run(30)
         heal()
         assert network.run_until(agreed(processes), network.now + 10)
+
+
+@pytest.mark.parametrize("apart", [3, 5])
+def test_nor_does_the_smaller_side_of_a_short_one(apart: int) -> None:
+    network, processes = mesh(20)
+    for seconds in 9, 12, 20:
+        heal = cut(network, processes[:apart])
+        network.run(seconds)
+        heal()
+        assert network.run_until(agreed(processes), network.now + 5), f"cut for {seconds} s"
+        network.run(10)
+
+
+@pytest.mark.parametrize("members", [10, 20])
+def test_nor_does_who_was_alone_for_longer_than_trouble_of_its_own_is_likely(members: int) -> None:
+    network, processes = mesh(members)
+    for seconds in 45, 60, 90:
+        heal = cut(network, [processes[5]])
+        network.run(seconds)
+        heal()
+        assert network.run_until(agreed(processes), network.now + 5), f"cut for {seconds} s"
+        network.run(10)
+
+
+def test_who_is_failed_by_one_that_was_cut_off_denies_it_though_it_has_stood_still_lately() -> None:
+    network, processes = mesh(20)
+    rest = others(processes, processes[5])
+    for _ in range(2):  # the second time it has denied lately as well
+        heal = cut(network, [processes[5]])
+        network.run(60)
+        for process in rest:
+            network.stall(process)
+        network.run(0.7)
+        for process in rest:
+            network.resume(process)
+        network.run(5)
+        heal()
+        assert network.run_until(agreed(processes), network.now + 5)
+        network.run(10)
+    assert told_of(rest, MemberFailed) == {processes[5].name}
 
 
 def test_a_new_process_in_the_place_of_a_failed_one_does_not_wait() -> None:
