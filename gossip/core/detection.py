@@ -168,7 +168,8 @@ class Detection:
 
     def heard(self, uid: bytes) -> None:
         """A frame came from `uid`."""
-        self.watch.heard(uid)
+        if uid in self.table.rows:  # a leaf, maybe on this very host, proves no way to the others
+            self.watch.heard(uid)
         if uid in self.answers.waiting:
             self.answers.heard(uid)
 

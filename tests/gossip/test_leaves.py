@@ -2,10 +2,10 @@
 
 import pytest
 
-from meshcache.gossip.core.events import State
+from meshcache.gossip.core.events import MemberFailed, State
 from meshcache.gossip.core.statemap import ANY
 from meshcache.gossip.core.table import LEAF
-from tests.gossip.meshes import agreed, mesh, others
+from tests.gossip.meshes import agreed, cut, events, mesh, others
 
 
 def test_a_leaf_gets_the_table_and_its_changes_and_is_in_no_table() -> None:
@@ -125,3 +125,14 @@ def test_leaves_cost_members_that_do_not_serve_them_nothing() -> None:
         if not uids & process.node.host.leases.keys() and process.name != "n0":
             assert mine <= plain * 1.2
     assert agreed(processes)()
+
+
+def test_a_host_cut_off_together_with_its_leaf_fails_nobody_any_sooner() -> None:
+    network, processes = mesh(12)
+    leaf = network.start("leaf", seeds=["n0:1"], role=LEAF)
+    network.run(2)
+    host = next(process for process in processes if leaf.uid in process.node.host.leases)
+    cut(network, [host, leaf])
+    network.run(30)
+    assert leaf.uid in host.node.host.leases
+    assert not events(host, MemberFailed)
