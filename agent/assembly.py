@@ -33,6 +33,7 @@ from meshcache.agent.node import Node
 from meshcache.agent.origins import Origins
 from meshcache.agent.snapshots import SnapshotOrigin, Snapshots
 from meshcache.agent.specs import Plan
+from meshcache.agent.trust import metricstoken
 from meshcache.agent.trust.auth import Keys, Verifier
 from meshcache.agent.trust.keyfile import KeyFile
 from meshcache.budget import Budget, memory_limit
@@ -62,6 +63,8 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
     key_file = KeyFile(config.mesh_key_file, config.cache_dir, lambda line: log.warning(line))
     guest = config.guest()
     mesh_keys = [guest.secret] if guest else await asyncio.to_thread(key_file.load)
+    if config.metrics_token_file is not None:
+        await asyncio.to_thread(metricstoken.load, config.metrics_token_file)
     listening = listen(config.listen)
     stack.callback(listening.close)
     bound = HostPort(config.listen.host, listening.getsockname()[1])

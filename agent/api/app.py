@@ -1,8 +1,9 @@
 """The application: who may ask what, and what an error looks like.
 
-Over TCP each request must prove the mesh key, but for health and metrics; the files of a dataset
-may also be read with that dataset's token, or by anybody with ``--open-reads``. On the Unix socket
-the file's permissions have decided already.
+Over TCP each request must prove the mesh key, but for health; the files of a dataset may also be
+read with that dataset's token, or by anybody with ``--open-reads``, and metrics with the scrapers'
+token, or by anybody as far as they name no dataset. On the Unix socket the file's permissions have
+decided already.
 """
 
 import time
@@ -29,6 +30,7 @@ from meshcache.agent.api import (
 )
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.statuses import body_of, status_of
+from meshcache.agent.trust import metricstoken
 from meshcache.agent.trust.auth import ANSWER_HEADER, Proof, bearer, nonce_of
 from meshcache.dataset import base_name
 from meshcache.errors import (
@@ -137,6 +139,13 @@ async def _proof(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.path in health.OPEN_ROUTES:
         return await handler(request)
     authorization = request.headers.get("Authorization")
+    if request.path == health.METRICS:
+        if authorization is None:
+            request[health.STRANGER] = True
+            return await handler(request)
+        if (token := bearer(authorization)) is not None:
+            metricstoken.check(token, node.config.metrics_token_file)
+            return await handler(request)
     if request.match_info.route.name == files.ROUTE_NAME:
         token = bearer(authorization)
         if token is not None:

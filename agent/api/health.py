@@ -1,4 +1,4 @@
-"""What probes and scrapers ask, without proof: nothing here names a dataset's content."""
+"""What probes and scrapers ask. Without proof they learn no dataset's name."""
 
 from aiohttp import web
 
@@ -7,8 +7,12 @@ from meshcache.agent.node import NODE
 
 routes = web.RouteTableDef()
 
-OPEN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+METRICS = "/metrics"
+OPEN_ROUTES = frozenset({"/healthz", "/readyz"})
 """The routes that need no proof."""
+
+STRANGER: web.RequestKey[bool] = web.RequestKey("stranger", bool)
+"""True in a request that has proven nothing."""
 
 
 @routes.get("/healthz")
@@ -24,8 +28,11 @@ async def readyz(request: web.Request) -> web.Response:
     return web.Response(text="ok\n" if ready else "not ready\n", status=200 if ready else 503)
 
 
-@routes.get("/metrics")
+@routes.get(METRICS)
 async def metrics(request: web.Request) -> web.Response:
-    """The metrics, in Prometheus' text format."""
-    text, content_type = render(request.app[NODE])
+    """The metrics, in Prometheus' text format; for a stranger without those of each dataset, as
+    long as he may come from elsewhere."""
+    node = request.app[NODE]
+    names = node.config.loopback or not request.get(STRANGER, False)
+    text, content_type = render(node, names=names)
     return web.Response(body=text, headers={"Content-Type": content_type})

@@ -235,6 +235,14 @@ class AgentConfig(BaseSettings):
         "connect may read every dataset.",
         unit="",
     )
+    metrics_token_file: FilePath | None = _field(
+        None,
+        "The file with the token, any text of 16 characters or more, by which a scraper sees the "
+        "metrics that name datasets, as `Authorization: Bearer TOKEN`. Read anew each time. The "
+        "other metrics need no token.",
+        unit="FILE",
+        shown="none: names for all while on loopback, with proof of the mesh key beyond",
+    )
     keep_mounts: bool = _field(
         False,
         "On SIGTERM, leave the mounts of this node in place. For upgrades: reads that miss wait "

@@ -111,16 +111,22 @@ FAMILIES = (
 
 
 class _NodeCollector(Collector):
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, names: bool) -> None:
         self._node = node
+        self._names = names
 
     def collect(self) -> Iterator[Metric]:
         for family in FAMILIES:
-            yield family.collect(self._node)
+            if self._names or "dataset" not in family.labels:
+                yield family.collect(self._node)
 
 
-def render(node: Node) -> tuple[bytes, str]:
-    """The metrics as Prometheus reads them, and the content type."""
+def render(node: Node, *, names: bool) -> tuple[bytes, str]:
+    """The metrics as Prometheus reads them, and the content type.
+
+    Args:
+        names: those too that have the names of datasets.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_NodeCollector(node))
+    registry.register(_NodeCollector(node, names))
     return generate_latest(registry), CONTENT_TYPE_LATEST

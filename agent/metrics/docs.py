@@ -15,8 +15,21 @@ _HEAD = """\
 
 <!-- Made by `python -m meshcache.agent.metrics.docs > docs/metrics.md`. Do not edit. -->
 
-`GET /metrics` of every agent, in Prometheus' text format, without proof. Sizes are bytes. Counters
-begin at 0 when the agent starts; Prometheus shows them with `_total` at the end.
+`GET /metrics` of every agent, in Prometheus' text format. Sizes are bytes. Counters begin at 0 when
+the agent starts; Prometheus shows them with `_total` at the end.
+
+Who asks without proof has no metric with the label `dataset`: whoever reaches the port, a tenant's
+pod say, would learn the names of all datasets. They are for scrapers that send `Authorization:
+Bearer TOKEN` with the token of [`--metrics-token-file`](configuration.md#metrics-token-file) (a
+wrong one is refused, so the target is seen to be down), for holders of the mesh key, and over the
+agent's socket:
+
+```sh
+curl --unix-socket /run/meshcache/agent.sock http://agent/metrics
+```
+
+An agent that listens on loopback alone shows them to all who ask. The Helm chart makes a token and
+gives it to its ServiceMonitor.
 
 | name | kind | labels | meaning |
 |---|---|---|---|

@@ -1,10 +1,13 @@
 """What the chart promises to whoever runs a cluster, in the objects that it makes."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
 import yaml
 
+from meshcache.agent.trust import metricstoken
 from tests.helm.charts import (
     CHART,
     EXAMPLES,
@@ -103,15 +106,37 @@ def test_the_webhook_is_asked_about_new_pods_of_any_version_and_waited_for_in_bo
     assert webhook_of(rendered("gke"))["failurePolicy"] == "Ignore"
 
 
-def test_the_network_policy_lets_in_guests_the_api_server_and_nobody_else() -> None:
+def test_the_network_policy_lets_in_guests_prometheus_the_api_server_and_nobody_else() -> None:
     (policy,) = of_kind(rendered("gke"), "NetworkPolicy")
-    agents, server = policy["spec"]["ingress"]
+    agents, scrapers, server = policy["spec"]["ingress"]
     assert [port["port"] for port in agents["ports"]] == ["http", "gossip"]
     assert {"namespaceSelector": {}} in agents["from"]
+    (monitoring,) = (one["namespaceSelector"]["matchLabels"] for one in scrapers["from"])
+    assert monitoring == {"kubernetes.io/metadata.name": "monitoring"}
+    assert scrapers["ports"] == [{"port": "http"}]
     assert server == {"ports": [{"port": "webhook"}]}
-    closed = rendered("gke", "--set-json", "networkPolicy.guestsFrom=[]")
-    (policy,) = of_kind(closed, "NetworkPolicy")
-    assert len(policy["spec"]["ingress"][0]["from"]) == 1
+    nobody = json.dumps({"enabled": True, "guestsFrom": []})
+    objects = rendered("default", "--set-json", f"networkPolicy={nobody}")
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    agents, server = policy["spec"]["ingress"]
+    (members,) = agents["from"]
+    assert members["podSelector"] == policy["spec"]["podSelector"]
+
+
+def test_prometheus_has_the_token_that_the_agents_know() -> None:
+    objects = rendered("eks", "--set", "webhook.placement=deployment")
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    credentials = endpoint["authorization"]["credentials"]
+    token = named(objects, "Secret", credentials["name"])["data"][credentials["key"]]
+    assert len(base64.b64decode(token)) >= metricstoken.MIN_SIZE
+    config = yaml.safe_load(named(objects, "ConfigMap", "r-meshcache")["data"]["agent.yaml"])
+    for spec in (workload["spec"]["template"]["spec"] for workload in workloads(objects)):
+        (agent,) = (one for one in spec["containers"] if one["name"] == "agent")
+        (mount,) = (one for one in agent["volumeMounts"] if one["name"] == "metrics")
+        assert config["metrics-token-file"] == f"{mount['mountPath']}/{credentials['key']}"
+        (volume,) = (one for one in spec["volumes"] if one["name"] == "metrics")
+        assert volume["secret"]["secretName"] == credentials["name"]
 
 
 def test_a_certificate_by_cert_manager_comes_from_it_alone() -> None:

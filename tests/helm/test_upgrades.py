@@ -14,7 +14,7 @@ from tests.helm.charts import CHART, PROGRAMS, helm, needs_helm
 
 pytestmark = needs_helm
 
-KEY, CERTIFICATE = "r-meshcache-key", "r-meshcache-webhook"
+KEY, CERTIFICATE, TOKEN = "r-meshcache-key", "r-meshcache-webhook", "r-meshcache-metrics"
 
 
 class Release:
@@ -70,11 +70,11 @@ def release(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Release]
         yield Release(request.param, cluster, tmp_path)
 
 
-def test_an_upgrade_keeps_key_and_certificate_and_changes_what_it_is_to_change(
+def test_an_upgrade_keeps_what_is_secret_and_changes_what_it_is_to_change(
     release: Release,
 ) -> None:
     release.install()
-    before = {name: release.secret(name) for name in (KEY, CERTIFICATE)}
+    before = {name: release.secret(name) for name in (KEY, CERTIFICATE, TOKEN)}
     assert release.hook()["clientConfig"]["caBundle"] == before[CERTIFICATE]["ca.crt"]
     (agents,) = release.cluster.of("daemonsets").values()
     restarted_by = agents["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
@@ -100,9 +100,10 @@ def test_what_is_declared_comes_and_goes_with_the_values(release: Release) -> No
     assert list(release.cluster.of("configmaps")) == ["r-meshcache"]
 
 
-def test_a_key_and_a_certificate_of_the_users_own_are_left_as_they_are(release: Release) -> None:
-    own = [release.put_secret("own-key", key="a2V5"), release.put_secret("own-tls", key="dGxz")]
+def test_secrets_of_the_users_own_are_left_as_they_are(release: Release) -> None:
+    own = [release.put_secret(f"own-{what}", x="eA==") for what in ("key", "tls", "token")]
     values = {
+        "metrics": {"existingSecret": "own-token"},
         "meshKey": {"existingSecret": "own-key"},
         "webhook": {
             "certificate": {

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -83,7 +82,11 @@ class Agent:
         return json.loads(self.run(*arguments, "-o", "json").stdout)
 
     def ask(self, path: str) -> Any:
-        """What the agent answers to a GET over its socket, decoded: cheap enough to poll."""
+        """What the agent answers to a GET, decoded."""
+        return json.loads(self.get(path))
+
+    def get(self, path: str) -> str:
+        """What the agent answers to a GET over its socket: cheap enough to poll."""
         connection = http.client.HTTPConnection("agent", timeout=LIMIT)
         connection.sock = socket.socket(socket.AF_UNIX)
         try:
@@ -95,13 +98,12 @@ class Agent:
         finally:
             connection.close()
         assert answer.status == 200, body
-        return json.loads(body)
+        return body.decode()
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels, as Prometheus would scrape them."""
-        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=5) as answer:
-            text = answer.read().decode()
-        samples = re.findall(rf"^{name}(?:_total)?(\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        line = rf"^{name}(?:_total)?(\{{[^}}]*\}})? (\S+)$"
+        samples = re.findall(line, self.get("/metrics"), re.MULTILINE)
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(float(value) for shown, value in samples if all(w in shown for w in wanted))
 

@@ -37,6 +37,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.meshKey.existingSecret | default (printf "%s-key" (include "meshcache.fullname" .)) }}
 {{- end -}}
 
+{{- define "meshcache.metricsSecret" -}}
+{{ .Values.metrics.existingSecret | default (printf "%s-metrics" (include "meshcache.fullname" .)) }}
+{{- end -}}
+
 {{- define "meshcache.certSecret" -}}
 {{- if eq .Values.webhook.certificate.source "existing" -}}
 {{ required "webhook.certificate.existing.secret names no Secret" .Values.webhook.certificate.existing.secret }}
@@ -125,6 +129,8 @@ volumeMounts:
 {{- define "meshcache.volumes" -}}
 - name: key
   secret: {secretName: {{ include "meshcache.keySecret" . }}, defaultMode: 0440}
+- name: metrics
+  secret: {secretName: {{ include "meshcache.metricsSecret" . }}, defaultMode: 0440}
 - name: config
   configMap: {name: {{ include "meshcache.fullname" . }}}
 - name: run
