@@ -79,8 +79,6 @@ class Blocks:
         before; answers to its wishes must not be taken for answers to ours."""
         self.block_size = 0
         """Bytes; 0 until a snapshot is shown."""
-        self.deadline = 60.0
-        """Seconds that a request has."""
         self.window = Window(0, MAX_MAPPED)
         self._door: PacketSocket | None = None
         self._wishes: dict[Key, _Wish] = {}
@@ -97,10 +95,6 @@ class Blocks:
     def mapped(self, inode: int, index: int) -> Mapped | None:
         """The block if it is mapped."""
         return self.window.get((inode, index))
-
-    def until(self) -> float:
-        """The deadline, in the loop's time, of a request that comes now."""
-        return asyncio.get_running_loop().time() + self.deadline
 
     async def get(self, found: Found, index: int, until: float) -> Mapped:
         """The block, waiting for the agent if need be, at most until that time of the loop.
@@ -125,7 +119,10 @@ class Blocks:
         Raises:
             DeadlineExceeded, MeshcacheError: as `get`.
         """
-        wish = self._wish((found.inode, index), found)
+        key = (found.inode, index)
+        if (block := self.window.get(key)) is not None:
+            return block
+        wish = self._wish(key, found)
         if stop > wish.length or wish.length <= PIECE_SIZE or wish.peeking:
             return await self.get(found, index, until)
         await self._wait(wish, min(until, asyncio.get_running_loop().time() + PEEK_AFTER))
@@ -152,9 +149,7 @@ class Blocks:
     def _had(self, wish: _Wish) -> Mapped:
         if not wish.ready.done():
             inode, index = wish.key
-            raise DeadlineExceeded(
-                f"block {index} of inode {inode} did not come in {self.deadline:g} s"
-            )
+            raise DeadlineExceeded(f"block {index} of inode {inode} did not come in time")
         return wish.ready.result()
 
     def prefetch(self, found: Found, index: int) -> None:

@@ -20,6 +20,8 @@ class Device:
         """What libfuse knows, and stays."""
         self.ended = asyncio.Event()
         """Set when the file system was unmounted, or its connection aborted."""
+        self.behind = 0.0
+        """Seconds for which the next request may have waited; 0 once there was none."""
         self._then: int | None = None
         self._serve: Callable[[], None] | None = None
         self._is_answered = False
@@ -28,9 +30,10 @@ class Device:
         self._loop = asyncio.get_running_loop()
         self._poll = select.poll()
 
-    def go_on_with(self, device: int) -> None:
-        """Take all requests after the first from this descriptor, which is closed."""
-        self._then = device
+    def go_on_with(self, device: int, behind: float = 0.0) -> None:
+        """Take all requests after the first from this descriptor, which is closed; those that are
+        there may have waited for `behind` seconds."""
+        self._then, self.behind = device, behind
         self._change_files()
 
     def watch(self, serve: Callable[[], None]) -> None:
@@ -51,6 +54,7 @@ class Device:
         os.dup2(self._then, self.number, inheritable=False)
         os.close(self._then)
         self._poll.register(self.number, select.POLLIN)
+        self.has_more()
         self.resume()
 
     def resume(self) -> None:
@@ -82,4 +86,5 @@ class Device:
                 self.ended.set()
                 return False
             return True
+        self.behind = 0.0
         return False

@@ -23,7 +23,9 @@ from meshcache.errors import MeshcacheError, PathNotFound
 from meshcache.fuse.blocks import Blocks
 from meshcache.fuse.errnos import errno_of
 from meshcache.fuse.opens import OpenWatch
+from meshcache.fuse.rawrequest import OPEN, READ
 from meshcache.fuse.tree import Found, Tree
+from meshcache.fuse.waits import Waits
 from meshcache.snapshot import Entry
 
 log = structlog.get_logger("meshcache.fuse.worker")
@@ -85,12 +87,13 @@ class Filesystem(pyfuse3.Operations):
     supports_dot_lookup = True
 
     def __init__(
-        self, tree: Tree, blocks: Blocks, watch: OpenWatch | None = None, *, uid: int, gid: int
+        self, tree: Tree, blocks: Blocks, watch: OpenWatch, waits: Waits, *, uid: int, gid: int
     ) -> None:
         super().__init__()
         self._tree = tree
         self._blocks = blocks
         self._watch = watch
+        self._waits = waits
         self._file = _template(stat.S_IFREG | 0o444, 1, uid, gid)
         self._directory = _template(stat.S_IFDIR | 0o555, 2, uid, gid)
 
@@ -132,8 +135,9 @@ class Filesystem(pyfuse3.Operations):
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC):
             raise FUSEError(errno.EROFS)
         found = self._tree.file(inode)
-        if self._watch is not None and self._watch.wants:
-            await self._watch.opened(found, self._blocks.deadline)
+        if self._watch.wants:
+            with self._waits.wait(OPEN, inode) as until:
+                await self._watch.opened(found, until)
         return FileInfo(fh=inode, keep_cache=True)
 
     async def read(  # type: ignore[override] # pyfuse3 takes any buffer
@@ -147,31 +151,33 @@ class Filesystem(pyfuse3.Operations):
                 return b""
             index, start = divmod(off, self._blocks.block_size)
             block = self._blocks.mapped(fh, index)
-            if block is None:
-                until = self._blocks.until()
-                had = await self._blocks.get_part(found, index, start, start + size, until)
-                if isinstance(had, bytes):
-                    return had
-                block = had
+            if block is None or start + size > len(block.view):
+                with self._waits.wait(READ, fh, off) as until:
+                    return await self._wait(found, index, start, size, until)
             if block.crossed_middle(start, start + size):
                 self._blocks.prefetch(found, index + 1)
-            data = block.view[start : start + size]
-            return data if len(data) == size else await self._join(found, data, index, size)
+            return block.view[start : start + size]
         except FUSEError:
             raise
         except Exception as error:
             raise _fuse_error(error) from error
 
-    async def _join(self, found: Found, first: memoryview, index: int, size: int) -> bytes:
-        """A read over the border of a block: rare, for the kernel aligns its readahead."""
-        parts, missing = [first], size - len(first)
-        until = self._blocks.until()
-        while missing > 0:
+    async def _wait(
+        self, found: Found, index: int, start: int, size: int, until: float
+    ) -> bytes | memoryview:
+        """A read of what is not mapped; or over the border of a block: rare, for the kernel aligns
+        its readahead."""
+        block = await self._blocks.get_part(found, index, start, start + size, until)
+        if isinstance(block, bytes):
+            return block
+        if block.crossed_middle(start, start + size):
+            self._blocks.prefetch(found, index + 1)
+        parts = [block.view[start : start + size]]
+        while (missing := size - sum(map(len, parts))) > 0:
             index += 1
             block = await self._blocks.get(found, index, until)
             parts.append(block.view[:missing])
-            missing -= len(parts[-1])
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def release(self, fh: int) -> None:
         pass

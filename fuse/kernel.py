@@ -61,7 +61,7 @@ class Kernel:
         if is_init(request):
             return request
         if request and (parsed := parse(request)).wants_answer:
-            self.fail(parsed, errno.EIO)
+            self.fail(parsed.unique, errno.EIO)
         raise EnvironmentUnfit(
             "the device was served before: the kernel begins with FUSE_INIT once, so mount anew"
         )
@@ -114,17 +114,20 @@ class Kernel:
                 raise
             requests.append(parse(buffer[:length]))
 
-    def fail(self, request: RawRequest, number: int) -> None:
-        """Answer a request that was read with this errno."""
-        self._write(failure(request, number))
+    def fail(self, unique: int, number: int) -> bool:
+        """Answer a request that was read, by whomever, with this errno. False if it is in nobody's
+        hands: answered, not read yet, or its asker was killed."""
+        return self._write(failure(unique, number))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
         try:
             os.write(self.device, data)
         except OSError as error:
-            # Its asker was killed; or all was unmounted, and nobody waits any more.
+            # ENODEV: all was unmounted, and nobody waits any more.
             if error.errno not in (errno.ENOENT, errno.ENODEV):
                 raise
+            return False
+        return True
 
     def close(self) -> None:
         """Let the device go. The last one to do so has the kernel fail all that still waits."""

@@ -193,14 +193,32 @@ class Go(msgspec.Struct, frozen=True, tag="go", array_like=True):
     """Keeper -> worker: the answer to the first request was accepted; everything after it comes on
     the device that comes along."""
 
+    waited: float = 0.0
+    """Seconds for which the requests that lie there may have waited. 0 if their keeper ends them
+    itself."""
+
 
 class Drain(msgspec.Struct, frozen=True, tag="drain", array_like=True):
     """Keeper -> worker: read no more requests, say `Drained`, and end when all that were read are
     answered."""
 
 
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """A request that waits in a worker's hands, named by what the kernel asks in it."""
+
+    opcode: int
+    inode: int
+    offset: int
+    age: float
+    """Seconds since it was read from the device."""
+
+
 class Drained(msgspec.Struct, frozen=True, tag="drained", array_like=True):
     """Worker -> keeper: another one may read from the device."""
+
+    waiting: list[Waiting] = []
+    unlisted: float = 0.0
+    """Both as in `Pong`."""
 
 
 class Left(msgspec.Struct, frozen=True, tag="left", array_like=True):
@@ -213,6 +231,11 @@ class Ping(msgspec.Struct, frozen=True, tag="ping", array_like=True):
 
 class Pong(msgspec.Struct, frozen=True, tag="pong", array_like=True):
     """Worker -> keeper: the answer to `Ping`."""
+
+    waiting: list[Waiting] = []
+    """The requests in its hands that are not answered yet; the oldest, if they are many."""
+    unlisted: float = 0.0
+    """Seconds since the oldest that is not listed was read, at most."""
 
 
 class DoorLost(msgspec.Struct, frozen=True, tag="door-lost", array_like=True):

@@ -50,8 +50,8 @@ class OpenWatch:
         if asked is not None and not asked.done():
             asked.set_result(message)
 
-    async def opened(self, found: Found, deadline: float) -> None:
-        """A file is opened; wait for the agent if it wants that.
+    async def opened(self, found: Found, until: float) -> None:
+        """A file is opened; wait for the agent if it wants that, at most until that time.
 
         Raises:
             DeadlineExceeded: it said nothing in time.
@@ -72,13 +72,11 @@ class OpenWatch:
         try:
             self._door.send(encode(Opened(seq, bytes.fromhex(found.snapshot.id), found.row)))
             # Not asyncio.timeout: a handler has no task yet (`meshcache.fuse.session_loops`).
-            await asyncio.wait([asked], timeout=deadline)
+            await asyncio.wait([asked], timeout=until - self._now())
         finally:
             del self._asked[seq]
         if not asked.done():
-            raise DeadlineExceeded(
-                f"whether inode {found.inode} is what was listed did not come in {deadline:g} s"
-            )
+            raise DeadlineExceeded(f"whether inode {found.inode} has changed did not come in time")
         answer = asked.result()
         if answer.error:
             raise from_wire(answer.error, answer.message)

@@ -8,12 +8,23 @@ from typing import NamedTuple
 
 _IN = struct.Struct("=IIQQIIII")
 _OUT = struct.Struct("=IiQ")
+_READ_OFFSET = struct.Struct("=Q")
+"""In struct fuse_read_in, behind the handle of 8 bytes."""
 
 _RESENT = 1 << 63
 """A bit of a request's number that the kernel sets when it sends the request again."""
 
-FORGET, READ, INTERRUPT, NOTIFY_REPLY, BATCH_FORGET = 2, 15, 36, 41, 42
+FORGET, OPEN, READ, INTERRUPT, NOTIFY_REPLY, BATCH_FORGET = 2, 14, 15, 36, 41, 42
 _UNANSWERED = frozenset({FORGET, INTERRUPT, NOTIFY_REPLY, BATCH_FORGET})
+
+
+class Asked(NamedTuple):
+    """What a request asks. Two readers of the same bytes may ask the same."""
+
+    opcode: int
+    inode: int
+    offset: int
+    """In the file, of a read; else 0."""
 
 
 class RawRequest(NamedTuple):
@@ -21,7 +32,11 @@ class RawRequest(NamedTuple):
 
     unique: int
     """Its number, as the answer has to bear it."""
-    opcode: int
+    asked: Asked
+
+    @property
+    def opcode(self) -> int:
+        return self.asked.opcode
 
     @property
     def number(self) -> int:
@@ -41,10 +56,18 @@ def parse(data: bytes | memoryview) -> RawRequest:
     """
     if len(data) < _IN.size:
         raise ValueError(f"a request of {len(data)} bytes")
-    _, opcode, unique, *_ = _IN.unpack_from(data)
-    return RawRequest(unique, opcode)
+    _, opcode, unique, inode, *_ = _IN.unpack_from(data)
+    offset = 0
+    if opcode == READ:
+        (offset,) = _READ_OFFSET.unpack_from(data, _IN.size + 8)
+    return RawRequest(unique, Asked(opcode, inode, offset))
 
 
-def failure(request: RawRequest, number: int) -> bytes:
-    """The answer that it fails with this errno."""
-    return _OUT.pack(_OUT.size, -number, request.unique)
+def sent_again(number: int) -> int:
+    """What a request's answer has to bear once the kernel has sent it again."""
+    return number | _RESENT
+
+
+def failure(unique: int, error: int) -> bytes:
+    """The answer that a request fails with this errno."""
+    return _OUT.pack(_OUT.size, -error, unique)

@@ -1,4 +1,11 @@
-"""How soon a worker that died is replaced: at once, unless workers die one after the other."""
+"""How soon a worker that died is replaced: at once, unless workers die one after the other.
+
+That this begins and ends is said in the log, in lines that an exporter of events knows.
+"""
+
+import structlog
+
+log = structlog.get_logger("meshcache.fuse.keeper")
 
 PAUSES = (0.0,) * 8 + (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before the next worker begins, after one short life, two, ...; the last for all that
@@ -27,10 +34,16 @@ class Restarts:
     def died(self, lived: float) -> float:
         """One has died that served for `lived` seconds, 0 if it never did; gives the pause."""
         self.deaths += 1
-        self._row = 1 if lived > SHORT_LIFE else self._row + 1
+        was, self._row = self.looping, 1 if lived > SHORT_LIFE else self._row + 1
+        if self.looping and not was:
+            note = "workers die again and again: each new one waits longer"
+            log.error("event", type="Warning", reason="MountWorkerCrashLoop", note=note)
         return PAUSES[min(self._row, len(PAUSES)) - 1]
 
-    def sound(self) -> bool:
-        """The present one has served long enough; gives whether that ends a crash loop."""
-        was, self._row = self.looping, 0
-        return was
+    def lives(self, served: float) -> bool:
+        """The present one serves; gives whether that ends a crash loop."""
+        if not self.looping or served <= SHORT_LIFE:
+            return False
+        self._row = 0
+        log.warning("event", type="Normal", reason="MountWorkerRecovered", note="it serves")
+        return True

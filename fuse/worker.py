@@ -63,6 +63,7 @@ from meshcache.fuse.packets import Packet, PacketSocket
 from meshcache.fuse.rehearsal import rehearse
 from meshcache.fuse.session_loops import SessionLoops, serve
 from meshcache.fuse.tree import Tree
+from meshcache.fuse.waits import Waits
 from meshcache.snapshot import Snapshot
 from meshcache.tasks import TaskSet
 
@@ -82,6 +83,7 @@ class Worker:
         self._end = asyncio.Event()
         self._failed = False
         self._loops: SessionLoops | None = None
+        self._waits: Waits | None = None
         self._door: PacketSocket | None = None
         self._going = asyncio.Event()
         self._heads: asyncio.Queue[tuple[Snapshot, Snapshot]] = asyncio.Queue()
@@ -117,24 +119,29 @@ class Worker:
                 door = self._door = PacketSocket(socket.socket(fileno=files[0]))
                 self._tasks.start(self._read_door(door), name="read the door")
             case Serve() as terms:
-                self._loops = SessionLoops(Device(files[0]), self._on_unanswered)
-                self._tasks.start(self._serve(self._loops, terms), name="serve")
+                device = Device(files[0])
+                self._loops = SessionLoops(device, self._on_unanswered)
+                self._waits = Waits(device, asyncio.get_running_loop().time, terms.deadline)
+                self._tasks.start(self._serve(self._loops, self._waits, terms), name="serve")
             case Ping():
-                self._control.send(encode(Pong()))
-            case Go():
+                assert self._waits is not None, "only one that answers is asked"
+                self._control.send(encode(Pong(*self._waits.told())))
+            case Go(waited=waited):
                 assert self._loops is not None, "the keeper has it answer the first request before"
-                self._loops.device.go_on_with(files[0])
+                self._loops.device.go_on_with(files[0], waited)
                 self._going.set()
                 self._control.send(encode(Answering()))
             case Drain():
                 assert self._loops is not None
+                assert self._waits is not None
                 self._loops.leave()
-                self._control.send(encode(Drained()))
+                self._control.send(encode(Drained(*self._waits.told())))
 
-    async def _serve(self, loops: SessionLoops, terms: Serve) -> None:
-        self._blocks.deadline = terms.deadline
+    async def _serve(self, loops: SessionLoops, waits: Waits, terms: Serve) -> None:
         set_too_late(terms.too_late)
-        filesystem = Filesystem(self._tree, self._blocks, self._watch, uid=terms.uid, gid=terms.gid)
+        filesystem = Filesystem(
+            self._tree, self._blocks, self._watch, waits, uid=terms.uid, gid=terms.gid
+        )
         await serve(filesystem, loops)
         if loops.device.left:
             self._control.send(encode(Left()))

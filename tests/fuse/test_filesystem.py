@@ -3,6 +3,7 @@
 import errno
 import inspect
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import pyfuse3
@@ -11,7 +12,9 @@ import pytest
 from meshcache.errors import NotFound
 from meshcache.fuse.blocks import Blocks
 from meshcache.fuse.filesystem import Filesystem
+from meshcache.fuse.opens import OpenWatch
 from meshcache.fuse.tree import Tree
+from meshcache.fuse.waits import Waits
 from meshcache.snapshot import ROOT_INODE, Snapshot
 from tests.fuse.agent import snapshot_of
 
@@ -48,7 +51,8 @@ NO_REQUESTS = {"init", "forget", "stacktrace", "release", "releasedir", "readlin
 
 
 def filesystem(tree: Any) -> Filesystem:
-    return Filesystem(tree, Blocks(), uid=0, gid=0)
+    waits = Waits(SimpleNamespace(behind=0.0), lambda: 0.0, deadline=60.0)
+    return Filesystem(tree, Blocks(), OpenWatch(lambda: 0.0), waits, uid=0, gid=0)
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)

@@ -23,3 +23,13 @@ def test_a_sound_life_ends_the_row() -> None:
 def test_workers_that_live_long_enough_are_never_slowed_down() -> None:
     restarts = Restarts()
     assert {restarts.died(SHORT_LIFE + 0.1) for _ in range(100)} == {0.0}
+
+
+def test_a_loop_ends_once_a_worker_has_served_long_enough() -> None:
+    restarts = Restarts()
+    for _ in range(LOOP):
+        restarts.died(0.1)
+    assert not restarts.lives(SHORT_LIFE)
+    assert restarts.lives(SHORT_LIFE + 0.1)
+    assert not restarts.looping
+    assert not restarts.lives(SHORT_LIFE + 0.2)  # said once
