@@ -66,16 +66,19 @@ class Placement:
         The best of each zone come first, by score, then all others, by score. Shorter than `count`
         if there are fewer candidates.
         """
-        return self.rank_key(str(block_id).encode(), count)
+        return self._rank(block_key(block_id), count)
 
-    def rank_key(self, key: bytes, count: int) -> list[str]:
-        """As `rank`, for anything with a name: a block's key is its id's text."""
+    def rank_name(self, name: bytes, count: int) -> list[str]:
+        """As `rank`, for anything that has a name."""
+        return self._rank(hash64(name), count)
+
+    def _rank(self, key: int, count: int) -> list[str]:
         count = min(count, len(self._store_ids))
         if count <= 0:
             return []
         if len(self._plain) <= _PLAIN:
-            return self._rank_plainly(hash64(key))[:count]
-        scores = self._scores(hash64(key))
+            return self._rank_plainly(key)[:count]
+        scores = self._scores(key)
         chosen: list[int] = []
         allowed = scores.copy()
         for _ in range(min(count, self._zone_count)):
@@ -105,7 +108,8 @@ class Placement:
         return list(self._store_ids)
 
     def rank_many(self, keys: NDArray[np.uint64], count: int) -> NDArray[np.intp]:
-        """As `rank` for many keys, given by their `hash64`: numbers of `store_ids`, best first.
+        """As `rank` for many blocks, given by their `block_keys`: numbers of `store_ids`, best
+        first.
 
         Shape (keys, count), or fewer columns if there are fewer candidates. Some tens of bytes are
         taken for each pair of key and candidate meanwhile.
@@ -151,15 +155,38 @@ _PLAIN = 12
 
 def _score(key: int, one: _Plain) -> float:
     """As `Placement._scores`, of one. (The logarithm's last bit may differ.)"""
-    z = ((one.hash ^ key) + _GOLDEN) & _64_BITS
-    z = ((z ^ (z >> 30)) * _MUL_1) & _64_BITS
-    z = ((z ^ (z >> 27)) * _MUL_2) & _64_BITS
-    return -one.weight / math.log((((z ^ (z >> 31)) >> 12) + 0.5) * 2.0**-52)
+    return -one.weight / math.log(((_mix_one(one.hash ^ key) >> 12) + 0.5) * 2.0**-52)
+
+
+def block_key(id: BlockId) -> int:
+    """What a block is placed by: 64 bits."""
+    head = int.from_bytes(id.version[:8], "little")
+    return head ^ _mix_one(_mix_one(id.block_size) ^ id.index)
+
+
+def block_keys(
+    heads: NDArray[np.uint64], block_size: int, index: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """The `block_key` of many blocks of one size.
+
+    Args:
+        heads: for each the first 8 bytes of its file version's id, little endian.
+        block_size: bytes.
+        index: for each its place in the file.
+    """
+    return heads ^ mix(np.uint64(_mix_one(block_size)) ^ index)
 
 
 def hash64(data: bytes) -> int:
     """The first 8 bytes of blake3, little endian."""
     return int.from_bytes(blake3(data).digest(8), "little")
+
+
+def _mix_one(value: int) -> int:
+    z = (value + _GOLDEN) & _64_BITS
+    z = ((z ^ (z >> 30)) * _MUL_1) & _64_BITS
+    z = ((z ^ (z >> 27)) * _MUL_2) & _64_BITS
+    return z ^ (z >> 31)
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

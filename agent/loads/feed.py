@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from meshcache.block import Block
 from meshcache.reader import Wanted
 
-Part = list[tuple[int, Block]]
-"""Blocks of the share, each with the snapshot's row of its file."""
+Part = list[Block]
+"""Blocks of the share."""
 
 
 class Feed:
@@ -45,4 +45,4 @@ class Feed:
             self._over = True
             return
         self._planned(part)
-        self._ready.extend(Wanted(self._dataset, block) for _, block in part if self._lacks(block))
+        self._ready.extend(Wanted(self._dataset, block) for block in part if self._lacks(block))

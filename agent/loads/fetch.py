@@ -107,7 +107,7 @@ class Fetch:
 
     def _plan(self, part: Part) -> None:
         self._progress.blocks += len(part)
-        self._progress.bytes += sum(block.length for _, block in part)
+        self._progress.bytes += sum(block.length for block in part)
 
     def _lacks(self, block: Block) -> bool:
         if block.id not in self._means.store:
@@ -154,7 +154,7 @@ class Fetch:
         """A load that its store has no room for must not look complete."""
         progress, store = self._progress, self._means.store
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
-            for _, block in part:
+            for block in part:
                 if block.id not in store:
                     progress.failed += 1
                     progress.blocks_done -= 1

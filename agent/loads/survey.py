@@ -176,10 +176,7 @@ def _parts(
 ) -> Iterator[_Part]:
     starts = opened.snapshot.block_starts(dataset.block_size)
     for chunk in chunks(opened.snapshot, selected, dataset.block_size, replicas):
-        count = len(chunk.blocks)
-        index = np.fromiter((block.index for block in chunk.blocks), np.int64, count)
-        lengths = np.fromiter((block.length for block in chunk.blocks), np.int64, count)
-        yield _Part(chunk, starts[np.array(chunk.rows)] + index, lengths)
+        yield _Part(chunk, starts[chunk.rows] + chunk.index, chunk.lengths)
 
 
 def _held(holding: _Holding | None, part: _Part) -> npt.NDArray[np.bool_]:
@@ -263,7 +260,7 @@ def _check(
         done += int(fine.sum())
         bytes_done += int(part.lengths[fine].sum())
         for at in np.flatnonzero(~fine).tolist():
-            row = part.chunk.rows[at]
+            row = int(part.chunk.rows[at])
             lacking[row] = lacking.get(row, 0) + int(part.lengths[at])
     first = [
         Lacking(opened.snapshot.path(row), size)

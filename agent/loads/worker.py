@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 import structlog
 
 from meshcache.agent.loads.feed import Part
@@ -160,6 +161,6 @@ def _share(aim: Aim, me: str, snapshot: Snapshot, selected: Selected) -> Iterato
     replicas = load.replicas or aim.dataset.replicas
     for chunk in chunks(snapshot, selected, aim.dataset.block_size, replicas):
         if takes_all:
-            yield list(zip(chunk.rows, chunk.blocks, strict=True))
+            yield chunk.blocks(np.ones(len(chunk), dtype=np.bool_))
         else:
             yield share_of(aim.placement, me, chunk)

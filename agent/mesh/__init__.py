@@ -183,7 +183,7 @@ class MeshView:
         return [peer for peer in there if peer.role == "cache"] or there
 
     def owners(self, id: BlockId, count: int) -> Sequence[str]:
-        return self.ranked(str(id).encode(), count)
+        return self._living(self._placement.rank(id, count + self._suspects), count)
 
     def first(self, name: str) -> bool:
         """Whether this member is the first living one by rank for a thing of that name: the one
@@ -193,19 +193,19 @@ class MeshView:
     def previous_owners(self, id: BlockId, count: int) -> Sequence[str]:
         if self._now() >= self._rebuild_at:
             self.rebuild()
-        return self._living_of(self._settled, str(id).encode(), count)
+        return self._living(self._settled.rank(id, count + self._suspects), count)
 
-    def ranked(self, key: bytes, count: int) -> list[str]:
-        """The first `count` living members by rank for a key."""
-        return self._living_of(self._placement, key, count)
+    def ranked(self, name: bytes, count: int) -> list[str]:
+        """The first `count` living members by rank for a thing of that name."""
+        return self._living(self._placement.rank_name(name, count + self._suspects), count)
 
-    def rank(self, key: bytes, count: int) -> int | None:
-        """This member's rank for a key, from 0; None if it is not of the first `count`."""
-        ranked = self.ranked(key, count)
+    def rank(self, name: bytes, count: int) -> int | None:
+        """This member's rank for a thing of that name, from 0; None if it is not of the first
+        `count`."""
+        ranked = self.ranked(name, count)
         return ranked.index(self._me) if self._me in ranked else None
 
-    def _living_of(self, placement: Placement, key: bytes, count: int) -> list[str]:
-        ranked = placement.rank_key(key, count + self._suspects)
+    def _living(self, ranked: list[str], count: int) -> list[str]:
         return [store for store in ranked if self._by_store[store].state == "alive"][:count]
 
     async def fetch(

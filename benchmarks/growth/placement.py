@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.growth.points import Point
+from meshcache.block import DEFAULT_BLOCK_SIZE, BlockId
 from meshcache.placement import Candidate, Placement
 
 COUNTS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
@@ -30,13 +31,17 @@ def _one(count: int) -> Point:
     began = time.perf_counter()
     placement = Placement(members)
     made = time.perf_counter() - began
-    keys = [f"block-{number}".encode() for number in range(_BLOCKS)]
-    ranked = min(_timed(lambda: [placement.rank_key(key, _OWNERS) for key in keys]))
+    blocks = [_block(number) for number in range(_BLOCKS)]
+    ranked = min(_timed(lambda: [placement.rank(block, _OWNERS) for block in blocks]))
     figures = {"make_us": made * 1e6, "rank_us": ranked / _BLOCKS * 1e6}
     if count <= _COUNTED:
         figures["moved"] = _moved(members)
         figures["most_over_mean"] = _most_over_mean(placement, count)
     return Point(CURVE, count, figures)
+
+
+def _block(number: int) -> BlockId:
+    return BlockId(number.to_bytes(32, "little"), DEFAULT_BLOCK_SIZE, number)
 
 
 def _timed(work: Callable[[], object]) -> list[float]:

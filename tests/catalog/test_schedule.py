@@ -31,7 +31,7 @@ class Mesh:
     def _schedule(self, me: str) -> Schedule:
         def rank(dataset: Dataset) -> int | None:
             placement = Placement([Candidate(name, 1.0, "") for name in sorted(self.alive)])
-            ranked = placement.rank_key(turn_key(dataset), TURNS)
+            ranked = placement.rank_name(turn_key(dataset), TURNS)
             return ranked.index(me) if me in ranked else None
 
         def refresh(name: str) -> None:

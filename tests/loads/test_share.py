@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,8 +31,8 @@ def test_shares_add_up_to_each_block_at_its_first_owners(
     taken: Counter[Block] = Counter()
     for store in placement.store_ids:
         for chunk in chunks(snapshot, selected, MIN_BLOCK_SIZE, replicas):
-            for row, block in share_of(placement, store, chunk):
-                count = own if own and snapshot.path(row) == some else replicas
+            for block in share_of(placement, store, chunk):
+                count = own if own and block.file.key == some else replicas
                 assert store in placement.rank(block.id, count)
                 taken[block] += 1
     for path in files:
@@ -45,8 +46,10 @@ def test_a_large_share_comes_in_chunks_in_the_order_of_the_files() -> None:
     snapshot = snapshot_of({"a": 3 * MIN_BLOCK_SIZE * CHUNK // 2, "b": 1})
     selected = select(snapshot, Selection((Target("/"),)))
     parts = list(chunks(snapshot, selected, MIN_BLOCK_SIZE, 1))
-    assert [len(part.blocks) for part in parts] == [CHUNK, CHUNK // 2 + 1]
-    order = [(block.file.key, block.index) for part in parts for block in part.blocks]
+    assert [len(part) for part in parts] == [CHUNK, CHUNK // 2 + 1]
+    blocks = [block for part in parts for block in part.blocks(np.ones(len(part), np.bool_))]
+    order = [(block.file.key, block.index) for block in blocks]
+    assert [block.length for block in blocks] == [n for part in parts for n in part.lengths]
     assert order == sorted(order)
 
 

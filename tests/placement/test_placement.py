@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshcache.block import BlockId
-from meshcache.placement import Candidate, Placement, hash64
+from meshcache.placement import Candidate, Placement, block_key, block_keys, hash64
 
 VECTORS = Path(__file__).with_name("vectors.json")
 MASK = (1 << 64) - 1
@@ -33,11 +33,16 @@ def plain_hash(data: bytes) -> int:
     return int.from_bytes(blake3(data).digest()[:8], "little")
 
 
-def plain_mixed(store_id: str, key: bytes) -> int:
-    return plain_mix(plain_hash(store_id.encode()) ^ plain_hash(key))
+def plain_block_key(id: BlockId) -> int:
+    head = int.from_bytes(id.version[:8], "little")
+    return head ^ plain_mix(plain_mix(id.block_size) ^ id.index)
 
 
-def plain_rank(candidates: list[Candidate], key: bytes, count: int) -> list[str]:
+def plain_mixed(store_id: str, key: int) -> int:
+    return plain_mix(plain_hash(store_id.encode()) ^ key)
+
+
+def plain_rank(candidates: list[Candidate], key: int, count: int) -> list[str]:
     def order(candidate: Candidate) -> tuple[float, str]:
         halves = 2 * (plain_mixed(candidate.store_id, key) >> 12) + 1
         return candidate.weight / math.log(halves / 2**53), candidate.store_id
@@ -76,19 +81,25 @@ def make_vectors() -> dict[str, object]:
         Candidate(f"{rng.getrandbits(128):032x}", float(rng.choice([1, 2, 4]) << 40), zone)
         for zone in ("a", "a", "a", "b", "b", "", "c")
     ]
-    keys = [str(block(n)) for n in range(12)] + ["", "snapshot"]
+    keys: dict[str, dict[str, int]] = {
+        "blocks": {str(block(n)): plain_block_key(block(n)) for n in range(12)},
+        "names": {name: plain_hash(name.encode()) for name in ("", "snapshot")},
+    }
     return {
         "candidates": [[c.store_id, c.weight, c.zone] for c in candidates],
-        "vectors": [
-            {
-                "key": key,
-                "mixed": {
-                    c.store_id: f"{plain_mixed(c.store_id, key.encode()):016x}" for c in candidates
-                },
-                "rank": plain_rank(candidates, key.encode(), len(candidates)),
+        **{
+            kind: {
+                name: {
+                    "key": f"{key:016x}",
+                    "mixed": {
+                        c.store_id: f"{plain_mixed(c.store_id, key):016x}" for c in candidates
+                    },
+                    "rank": plain_rank(candidates, key, len(candidates)),
+                }
+                for name, key in named.items()
             }
-            for key in keys
-        ],
+            for kind, named in keys.items()
+        },
     }
 
 
@@ -96,16 +107,19 @@ def test_the_vectors_of_the_wire_format_hold() -> None:
     recorded = json.loads(VECTORS.read_text())
     assert recorded == json.loads(json.dumps(make_vectors()))
     placement = Placement([Candidate(*fields) for fields in recorded["candidates"]])
-    for vector in recorded["vectors"]:
-        key = vector["key"].encode()
-        assert placement.rank_key(key, len(placement)) == vector["rank"], key
+    for text, vector in recorded["blocks"].items():
+        assert f"{block_key(BlockId.parse(text)):016x}" == vector["key"], text
+        assert placement.rank(BlockId.parse(text), len(placement)) == vector["rank"], text
+    for name, vector in recorded["names"].items():
+        assert placement.rank_name(name.encode(), len(placement)) == vector["rank"], name
 
 
 @given(candidates=meshes(), key=st.binary(max_size=80), count=st.integers(0, 25))
 def test_it_agrees_with_the_plain_function(
     candidates: list[Candidate], key: bytes, count: int
 ) -> None:
-    assert Placement(candidates).rank_key(key, count) == plain_rank(candidates, key, count)
+    expected = plain_rank(candidates, plain_hash(key), count)
+    assert Placement(candidates).rank_name(key, count) == expected
 
 
 @given(
@@ -118,7 +132,7 @@ def test_many_keys_are_ranked_as_each_alone(
     hashes = np.array([hash64(key) for key in keys], dtype=np.uint64)
     ranked = placement.rank_many(hashes, count)
     names = [[placement.store_ids[number] for number in row] for row in ranked.tolist()]
-    assert names == [placement.rank_key(key, count) for key in keys]
+    assert names == [placement.rank_name(key, count) for key in keys]
 
 
 @given(candidates=meshes(), seed=st.integers(0, 1000))
@@ -135,9 +149,24 @@ def test_fewer_owners_are_the_first_of_more(candidates: list[Candidate], more: i
     assert placement.rank(block(2), more) == placement.rank(block(2), 25)[:more]
 
 
-def test_a_blocks_key_is_the_text_of_its_id() -> None:
-    placement = Placement(mesh(5))
-    assert placement.rank(block(3), 5) == placement.rank_key(str(block(3)).encode(), 5)
+@given(candidates=meshes(), number=st.integers(0, 1000), count=st.integers(0, 25))
+def test_a_block_is_ranked_by_its_key(candidates: list[Candidate], number: int, count: int) -> None:
+    expected = plain_rank(candidates, plain_block_key(block(number)), count)
+    assert Placement(candidates).rank(block(number), count) == expected
+
+
+@given(
+    versions=st.lists(st.binary(min_size=32, max_size=32), max_size=5),
+    block_size=st.integers(1, 10**14),
+    index=st.integers(0, 10**11),
+)
+def test_keys_of_many_blocks_are_those_of_each(
+    versions: list[bytes], block_size: int, index: int
+) -> None:
+    heads = np.array([int.from_bytes(one[:8], "little") for one in versions], dtype=np.uint64)
+    indexes = np.arange(index, index + len(versions), dtype=np.uint64)
+    each = [block_key(BlockId(one, block_size, index + n)) for n, one in enumerate(versions)]
+    assert block_keys(heads, block_size, indexes).tolist() == each
 
 
 def test_without_candidates_nobody_owns_anything() -> None:
@@ -168,8 +197,8 @@ def test_equal_scores_are_ranked_by_store_id() -> None:
         scores = placement._scores(plain_hash(key)).tolist()
         if len(set(scores)) == 1:
             ties += 1
-            assert placement.rank_key(key, 3) == [f"{n:032x}" for n in (1, 2, 3)]
-        assert placement.rank_key(key, 3) == plain_rank(light, key, 3)
+            assert placement.rank_name(key, 3) == [f"{n:032x}" for n in (1, 2, 3)]
+        assert placement.rank_name(key, 3) == plain_rank(light, plain_hash(key), 3)
     assert ties > 5
 
 
