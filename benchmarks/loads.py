@@ -3,9 +3,12 @@
 Three agents on one machine, each with a store of its own, and SeaweedFS:
 
 - a *large file* through a proxy that caps the origin's rate: what part of the cap a load takes;
-- *small files* without a cap, beside the same tree downloaded to the same disk by 16 parallel
-  connections of ``curl`` (without signatures), by ``juicefs sync`` with 16 threads, and copied by
-  16 ``cp`` at a time from the origin's own mount.
+- *small files* without a cap, beside the same tree downloaded by 16 parallel connections of
+  ``curl`` (without signatures), by ``juicefs sync`` with 16 threads, and copied by 16 ``cp`` at a
+  time from a mount of the same bucket (rclone's), and from one that needs no S3 (SeaweedFS' own).
+
+All write to memory (/dev/shm): a disk's file system would be measured with them, and one whose
+last user has just removed thousands of files makes new ones several times more slowly.
 
 The contenders take turns within one run, with new stores each time. A load's time is the one of
 its record: from its start to the moment when the last member has written its last block.
@@ -20,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cap import Cap
+from benchmarks.datapath.origin import RCLONE, WEED, rclone_remote
 from benchmarks.datapath.subjects.rivals import JUICEFS
 from benchmarks.mesh import Mesh, run
 from meshcache.errors import EnvironmentUnfit, MeshcacheError
@@ -40,6 +44,7 @@ PARALLEL = 16
 LARGE = "large"
 SMALL = "public"
 """The bucket that SeaweedFS lets anybody read."""
+_MEMORY = "/dev/shm"
 
 
 class Bench:
@@ -94,19 +99,33 @@ class Bench:
         command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(PARALLEL)]
         return await _timed(into, *command, "--create-dirs", "--config", str(config))
 
-    async def copy(self) -> float:
-        """Seconds of 16 ``cp`` at a time of the same tree from the origin's own mount, made anew
-        (``weed mount``, nothing cached)."""
-        mountpoint = self._folder / "origin"
-        mountpoint.mkdir(exist_ok=True)
-        weed = Path(sys.executable).with_name("weed")
-        with (self._folder / "weed-mount.log").open("ab") as log:
-            mount = await asyncio.create_subprocess_exec(
-                *(str(weed), "mount", f"-filer={self._server.filer}", f"-dir={mountpoint}"),
+    async def copy_from_weed(self) -> float:
+        """Seconds of 16 ``cp`` at a time from ``weed mount``, which reads volumes without S3."""
+        return await self._copy(
+            lambda mountpoint: (
+                *(WEED, "mount", f"-filer={self._server.filer}", f"-dir={mountpoint}"),
                 *(f"-filer.path=/buckets/{SMALL}", "-readOnly", "-dirAutoCreate=false"),
                 *(f"-cacheDir={self._folder / 'weed-cache'}", "-cacheCapacityMB=0"),
-                stdout=log,
-                stderr=log,
+            )
+        )
+
+    async def copy_from_rclone(self) -> float:
+        """Seconds of 16 ``cp`` at a time from ``rclone mount``, by S3."""
+        remote = rclone_remote(self._server, SMALL)
+        return await self._copy(
+            lambda mountpoint: (
+                *(RCLONE, "mount", remote, str(mountpoint), "--config", "/dev/null"),
+                *("--read-only", "--no-modtime", "--vfs-cache-mode", "off"),
+            )
+        )
+
+    async def _copy(self, command: Callable[[Path], Sequence[str]]) -> float:
+        """Copy the tree from a mount that is made anew, so that nothing is cached."""
+        mountpoint = self._folder / "origin"
+        mountpoint.mkdir(exist_ok=True)
+        with (self._folder / "mount.log").open("ab") as log:
+            mount = await asyncio.create_subprocess_exec(
+                *command(mountpoint), stdout=log, stderr=log
             )
         try:
             async with asyncio.timeout(30):
@@ -152,7 +171,8 @@ class Bench:
         contenders: dict[str, Callable[[], Awaitable[float]]] = {
             "curl, 16 connections": lambda: self.curl(files),
             "juicefs sync, 16 threads": self.juicefs,
-            "16 cp -r from weed mount": self.copy,
+            "16 cp -r from rclone mount": self.copy_from_rclone,
+            "16 cp -r from weed mount": self.copy_from_weed,
             "meshcache load, 3 agents": self._small_load,
         }
         samples: dict[str, list[float]] = {name: [] for name in contenders}
@@ -201,7 +221,7 @@ def _table(samples: dict[str, list[float]], files: int, size: int) -> Table:
 async def bench(given: argparse.Namespace, console: Console) -> None:
     """The whole run; leaves nothing behind."""
     large, rate, size = map(parse_size, (given.large, given.rate, given.size))
-    with tempfile.TemporaryDirectory(prefix="loads-") as folder, Seaweed() as server:
+    with tempfile.TemporaryDirectory(prefix="loads-", dir=_MEMORY) as folder, Seaweed() as server:
         one = Bench(server, Path(folder), console)
         await asyncio.to_thread(one.upload, large, given.files, size)
         if given.only != "small":

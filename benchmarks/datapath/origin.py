@@ -13,6 +13,14 @@ WEED = str(Path(sys.executable).with_name("weed"))
 RCLONE = str(Path(sys.executable).with_name("rclone"))
 
 
+def rclone_remote(server: Seaweed, bucket: str, endpoint: str = "") -> str:
+    """A bucket in rclone's words; by another endpoint than the server's, if one is given."""
+    return (
+        f":s3,provider=SeaweedFS,endpoint='{endpoint or server.endpoint}',"
+        f"access_key_id={server.access_key},secret_access_key={server.secret_key}:{bucket}"
+    )
+
+
 class Origin:
     """The server, its data in a folder, and the proxy."""
 
@@ -56,11 +64,7 @@ class Origin:
 
     def remote(self, bucket: str, endpoint: str = "") -> str:
         """A bucket in rclone's words."""
-        return (
-            f":s3,provider=SeaweedFS,endpoint='{endpoint or self.endpoint}',"
-            f"access_key_id={self.server.access_key},"
-            f"secret_access_key={self.server.secret_key}:{bucket}"
-        )
+        return rclone_remote(self.server, bucket, endpoint)
 
     async def remove(self, bucket: str) -> None:
         """Forget a bucket and give its memory back."""
