@@ -33,6 +33,7 @@ from meshcache.fuse.messages import Serve
 from meshcache.fuse.mountinfo import Mounted, mount_at
 from meshcache.fuse.mountpoint import check_mountpoint, detach, mount
 from meshcache.fuse.poll import Poll
+from meshcache.fuse.process import check_kernel
 from meshcache.fuse.spares import START
 from meshcache.fuse.volumes import Reach
 
@@ -98,6 +99,7 @@ def keep(spec: MountSpec, connect: Connect, on_ready: Callable[[], None]) -> int
         MeshcacheError, OSError: whatever the first `connect` raised.
         In all cases nothing is left mounted.
     """
+    check_kernel()
     places = (spec.mountpoint, *spec.binds.values())
     reach = Reach(spec.reach, places) if spec.reach is not None else None
 

@@ -183,6 +183,21 @@ class Template:
             return self._process.wait()
 
 
+def check_kernel() -> None:
+    """See that workers can be held.
+
+    Raises:
+        EnvironmentUnfit: there are no pidfds: without them a signal may meet another process.
+    """
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"a process cannot be held by a descriptor (pidfd_open: {error.strerror}): mounting "
+            "takes Linux 5.3 or newer"
+        ) from error
+
+
 def how(code: int) -> str:
     """How a process with this exit code has ended, in words."""
     return f"signal {-code}" if code < 0 else f"exit code {code}"

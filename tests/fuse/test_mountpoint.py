@@ -1,5 +1,6 @@
 """A mountpoint that cannot be used is refused in one clear line, and nothing is left behind."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from meshcache.errors import EnvironmentUnfit, MountpointUnusable
 from meshcache.fuse import mountpoint
+from meshcache.fuse.keeper import MountSpec, keep
 from meshcache.fuse.mountpoint import check_mountpoint, is_mounted, unmount
 from tests.fuse.conftest import Mount
 from tests.fuse.mounts import Keeping
@@ -55,6 +57,17 @@ def test_a_machine_without_the_device_or_fusermount_is_told_so(
     monkeypatch.setattr(mountpoint, "DEVICE", tmp_path / "fuse")
     with pytest.raises(EnvironmentUnfit, match="modprobe fuse"):
         check_mountpoint(empty)
+
+
+def test_a_kernel_that_cannot_hold_a_process_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pidfd_open(pid: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open)
+    with pytest.raises(EnvironmentUnfit, match=r"Linux 5\.3"):
+        keep(MountSpec("models", tmp_path), lambda _: pytest.fail("begun"), lambda: None)
 
 
 @pytest.mark.parametrize(

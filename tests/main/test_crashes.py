@@ -8,18 +8,30 @@ import sys
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from benchmarks import workers
 from benchmarks.load import Load, write_files
 from meshcache import __version__
+from meshcache.fuse.mountinfo import mount_at
 from meshcache.units import KIB, MIB
 from tests.main.conftest import Origin
-from tests.support.agents import Mesh, digest
+from tests.support.agents import Mesh, command, digest
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.fuse
+
+READER: dict[str, Any] = {
+    "stdout": subprocess.DEVNULL,
+    "stderr": subprocess.PIPE,
+    "text": True,
+    "env": {"LC_ALL": "C", "PATH": os.environ["PATH"]},
+}
+
+ABORTED = ("Software caused connection abort", "Transport endpoint is not connected")
+"""What a request is told, and what the kernel says itself if it has to ask once more."""
 
 READ_ON = """
 import os, sys
@@ -127,6 +139,31 @@ def test_a_read_ends_at_its_deadline_whatever_hangs_below(
         os.kill(stopped.pid, signal.SIGCONT)
     whole = hashlib.sha256(b"x" * (5 * MIB)).hexdigest()
     wait_until(lambda: digest(place / "file") == whole, within=60)
+
+
+@pytest.mark.parametrize("keeper_hangs", [False, True])
+def test_a_forced_unmount_ends_a_mount_of_which_every_part_hangs(
+    mesh: Mesh, origin: Origin, keeper_hangs: bool
+) -> None:
+    origin.put("file", b"x" * (5 * MIB))
+    (agent,) = mesh.start("one")
+    origin.create(agent)
+    place = mesh.mount(agent, "data")
+    keeper = agent.children[-1]
+    held = origin.cap.hold()
+    parts = [agent.pid, workers.serving(keeper.pid)] + [keeper.pid] * keeper_hangs
+    with subprocess.Popen(["timeout", "100", "cat", str(place / "file")], **READER) as reader:
+        wait_until(lambda: origin.cap.cap.held)
+        for pid in parts:
+            os.kill(pid, signal.SIGSTOP)
+        command("umount", "--force", str(place))
+        assert mount_at(place) is None
+        said = reader.communicate(timeout=30)[1]
+    assert said.rpartition(": ")[2].strip() in ABORTED
+    for pid in parts:
+        os.kill(pid, signal.SIGCONT)
+    assert keeper.wait(30) == 0
+    origin.cap.release(held)
 
 
 def test_a_worker_is_upgraded_by_command_while_files_are_read(mesh: Mesh, tmp_path: Path) -> None:
