@@ -13,12 +13,40 @@ CHART = Path(__file__).resolve().parents[2] / "helm" / "meshcache"
 PROGRAMS = [Path(sys.prefix) / name for name in ("helm3", "helm4")]
 EXAMPLES = sorted(path.name.removesuffix("-values.yaml") for path in CHART.glob("ci/*.yaml"))
 
-needs_helm = pytest.mark.skipif(
-    not all(program.exists() for program in PROGRAMS),
-    reason="no Helm: .ci/setup gets it, on amd64",
-)
+with_each_helm = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+with_each_example = pytest.mark.parametrize("example", EXAMPLES)
 
 Object = dict[str, Any]
+
+
+class Manifests(tuple[Object, ...]):
+    """The objects that the chart makes."""
+
+    def of_kind(self, *kinds: str) -> list[Object]:
+        return [one for one in self if one["kind"] in kinds]
+
+    def named(self, kind: str, name: str) -> Object:
+        (found,) = (one for one in self.of_kind(kind) if one["metadata"]["name"] == name)
+        return found
+
+    def config(self, name: str) -> Any:
+        """One of the files that the programs in the pods read."""
+        return yaml.safe_load(self.named("ConfigMap", "r-meshcache")["data"][name])
+
+    def webhook(self) -> Object:
+        """The one webhook of the one configuration."""
+        (configuration,) = self.of_kind("MutatingWebhookConfiguration")
+        (hook,) = configuration["webhooks"]
+        found: Object = hook
+        return found
+
+    def workloads(self) -> list[Object]:
+        return self.of_kind("DaemonSet", "StatefulSet", "Deployment")
+
+    def pod_specs(self) -> list[Object]:
+        """The specs of all pods that come of the objects."""
+        own = [one["spec"] for one in self.of_kind("Pod")]
+        return own + [one["spec"]["template"]["spec"] for one in self.workloads()]
 
 
 def helm(*arguments: str, program: Path = PROGRAMS[-1]) -> subprocess.CompletedProcess[str]:
@@ -31,8 +59,8 @@ def helm(*arguments: str, program: Path = PROGRAMS[-1]) -> subprocess.CompletedP
 @cache
 def rendered(
     example: str, *more: str, kube: str = "1.37.0", program: Path = PROGRAMS[-1]
-) -> tuple[Object, ...]:
-    """The objects that the chart makes with the values of an example."""
+) -> Manifests:
+    """What the chart makes with the values of an example."""
     values = CHART / "ci" / f"{example}-values.yaml"
     done = helm(
         *("template", "r", str(CHART), "-n", "mc", "-f", str(values), "--kube-version", kube),
@@ -40,31 +68,4 @@ def rendered(
         program=program,
     )
     assert done.returncode == 0, done.stderr
-    return tuple(one for one in yaml.safe_load_all(done.stdout) if one)
-
-
-def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
-    return [one for one in objects if one["kind"] in kinds]
-
-
-def named(objects: tuple[Object, ...], kind: str, name: str) -> Object:
-    (found,) = (one for one in of_kind(objects, kind) if one["metadata"]["name"] == name)
-    return found
-
-
-def webhook_of(objects: tuple[Object, ...]) -> Object:
-    """The one webhook of the one configuration."""
-    (configuration,) = of_kind(objects, "MutatingWebhookConfiguration")
-    (hook,) = configuration["webhooks"]
-    found: Object = hook
-    return found
-
-
-def workloads(objects: tuple[Object, ...]) -> list[Object]:
-    return of_kind(objects, "DaemonSet", "StatefulSet", "Deployment")
-
-
-def pod_specs(objects: tuple[Object, ...]) -> list[Object]:
-    """The specs of all pods that come of the objects."""
-    own = [one["spec"] for one in of_kind(objects, "Pod")]
-    return own + [one["spec"]["template"]["spec"] for one in workloads(objects)]
+    return Manifests(one for one in yaml.safe_load_all(done.stdout) if one)

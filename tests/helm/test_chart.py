@@ -17,21 +17,14 @@ from meshcache.agent.trust import meshkey
 from meshcache.agent.webhook import settings
 from tests.helm.charts import (
     CHART,
-    EXAMPLES,
     PROGRAMS,
     Object,
     helm,
-    named,
-    needs_helm,
-    of_kind,
-    pod_specs,
     rendered,
-    webhook_of,
-    workloads,
+    with_each_example,
+    with_each_helm,
 )
 from tests.webhook.rules import check_pod
-
-pytestmark = needs_helm
 
 FOREIGN = {"ServiceMonitor", "Certificate", "Issuer"}
 """Kinds that are no part of Kubernetes: no schema is at hand."""
@@ -39,15 +32,15 @@ OLDEST = {"old-cluster": "1.27"}
 VERSIONS = [f"1.{minor}" for minor in range(27, 38)]
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_helm
+@with_each_example
 def test_helm_finds_nothing_to_complain_of(example: str, program: Path) -> None:
     values = str(CHART / "ci" / f"{example}-values.yaml")
     done = helm("lint", "--strict", str(CHART), "-f", values, program=program)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_both_helms_make_the_same_objects(example: str) -> None:
     def listed(program: Path) -> list[tuple[str, str]]:
         found = rendered(example, program=program)
@@ -56,7 +49,7 @@ def test_both_helms_make_the_same_objects(example: str) -> None:
     assert listed(PROGRAMS[0]) == listed(PROGRAMS[1])
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_each_object_fits_its_schema_in_the_oldest_and_the_newest_kubernetes(example: str) -> None:
     for version in (OLDEST.get(example, "1.29"), "1.37"):
         for one in rendered(example, kube=f"{version}.0"):
@@ -70,13 +63,13 @@ def test_the_defaults_fit_every_version_from_1_27_to_1_37(version: str) -> None:
         kubernetes_validate.validate(one, version, strict=True)
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_each_pod_is_one_that_kubernetes_takes(example: str) -> None:
-    for spec in pod_specs(rendered(example)):
+    for spec in rendered(example).pod_specs():
         # A StatefulSet's own claims are volumes that its controller adds.
         claims = [
             template["metadata"]["name"]
-            for one in workloads(rendered(example))
+            for one in rendered(example).workloads()
             for template in one["spec"].get("volumeClaimTemplates", ())
         ]
         named_here = {volume["name"] for volume in spec["volumes"]}
@@ -85,15 +78,15 @@ def test_each_pod_is_one_that_kubernetes_takes(example: str) -> None:
         check_pod(whole)
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_services_and_budgets_select_pods_by_labels_that_these_have(example: str) -> None:
     objects = rendered(example)
-    pods = [one["spec"]["template"] for one in workloads(objects)]
+    pods = [one["spec"]["template"] for one in objects.workloads()]
 
     def selected(selector: dict[str, str]) -> list[Object]:
         return [pod for pod in pods if selector.items() <= pod["metadata"]["labels"].items()]
 
-    for service in of_kind(objects, "Service"):
+    for service in objects.of_kind("Service"):
         chosen = selected(service["spec"]["selector"])
         assert len(chosen) == 1, service["metadata"]["name"]
         ports = {
@@ -102,22 +95,22 @@ def test_services_and_budgets_select_pods_by_labels_that_these_have(example: str
             for port in container.get("ports", ())
         }
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
-    for budget in of_kind(objects, "PodDisruptionBudget"):
+    for budget in objects.of_kind("PodDisruptionBudget"):
         assert selected(budget["spec"]["selector"]["matchLabels"])
-    for workload in workloads(objects):
+    for workload in objects.workloads():
         wanted = workload["spec"]["selector"]["matchLabels"].items()
         assert wanted <= workload["spec"]["template"]["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_what_pods_mount_of_this_release_is_there(example: str) -> None:
     objects = rendered(example)
     there = {(one["kind"], one["metadata"]["name"]) for one in objects}
-    made = of_kind(objects, "Certificate")
+    made = objects.of_kind("Certificate")
     there |= {("Secret", one["spec"]["secretName"]) for one in made}
-    accounts = {spec["serviceAccountName"] for spec in pod_specs(objects)}
+    accounts = {spec["serviceAccountName"] for spec in objects.pod_specs()}
     assert {("ServiceAccount", name) for name in accounts} <= there
-    for spec in pod_specs(objects):
+    for spec in objects.pod_specs():
         for volume in spec["volumes"]:
             if "configMap" in volume:
                 assert ("ConfigMap", volume["configMap"]["name"]) in there
@@ -126,9 +119,9 @@ def test_what_pods_mount_of_this_release_is_there(example: str) -> None:
                 assert ("Secret", secret) in there
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_only_the_cache_folders_owner_is_set_by_root(example: str) -> None:
-    for spec in pod_specs(rendered(example)):
+    for spec in rendered(example).pod_specs():
         assert spec["securityContext"]["runAsNonRoot"] is True
         for container in spec["containers"]:
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
@@ -138,9 +131,9 @@ def test_only_the_cache_folders_owner_is_set_by_root(example: str) -> None:
             assert container["command"][0] == "chown"
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_the_programs_can_read_their_configuration(example: str, tmp_path: Path) -> None:
-    data = named(rendered(example), "ConfigMap", "r-meshcache")["data"]
+    data = rendered(example).named("ConfigMap", "r-meshcache")["data"]
     for name, text in data.items():
         (tmp_path / name).write_text(text)
     config = load(file=tmp_path / "agent.yaml", environ={})
@@ -153,7 +146,7 @@ def test_the_programs_can_read_their_configuration(example: str, tmp_path: Path)
 
 def test_declared_datasets_and_loads_are_what_agents_can_apply() -> None:
     objects = rendered("declared")
-    data = named(objects, "ConfigMap", "r-meshcache-declared")["data"]
+    data = objects.named("ConfigMap", "r-meshcache-declared")["data"]
     made = plan(documents("declared.yaml", data["declared.yaml"]))
     assert (made.errors, made.warnings) == ([], [])
     assert [(one.name, one.namespaces) for one in made.datasets] == [
@@ -162,22 +155,22 @@ def test_declared_datasets_and_loads_are_what_agents_can_apply() -> None:
     ]
     assert made.datasets[0].mounts[0].secret_options["secret_key"] == "secret:s3-reader/secret-key"
     assert [(one.name, one.targets[0].replicas) for one in made.loads] == [("warm-models", 2)]
-    (agents,) = workloads(objects)
+    (agents,) = objects.workloads()
     spec = agents["spec"]["template"]["spec"]
     (container,) = (one for one in spec["containers"] if one["name"] == "agent")
     (mount,) = (one for one in container["volumeMounts"] if one["name"] == "declared")
-    config = yaml.safe_load(named(objects, "ConfigMap", "r-meshcache")["data"]["agent.yaml"])
+    config = objects.config("agent.yaml")
     assert config["apply"] == mount["mountPath"]
 
 
 def test_without_them_nothing_is_declared() -> None:
     objects = rendered("default")
-    assert "apply:" not in named(objects, "ConfigMap", "r-meshcache")["data"]["agent.yaml"]
+    assert "apply:" not in objects.named("ConfigMap", "r-meshcache")["data"]["agent.yaml"]
     assert not any(one["metadata"]["name"].endswith("-declared") for one in objects)
 
 
 def test_the_mesh_key_is_one_and_is_kept() -> None:
-    secret = named(rendered("default"), "Secret", "r-meshcache-key")
+    secret = rendered("default").named("Secret", "r-meshcache-key")
     (key,) = meshkey.parse(base64.b64decode(secret["data"]["mesh.key"]))
     assert len(key) == meshkey.KEY_SIZE
     assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -187,11 +180,11 @@ def test_the_webhooks_certificate_is_signed_by_what_the_api_server_trusts(tmp_pa
     from cryptography import x509
 
     objects = rendered("default")
-    data = named(objects, "Secret", "r-meshcache-webhook")["data"]
-    hook = webhook_of(objects)
+    data = objects.named("Secret", "r-meshcache-webhook")["data"]
+    hook = objects.webhook()
     assert hook["clientConfig"]["caBundle"] == data["ca.crt"]
     service = hook["clientConfig"]["service"]
-    assert named(objects, "Service", service["name"])["metadata"]["namespace"] == "mc"
+    assert objects.named("Service", service["name"])["metadata"]["namespace"] == "mc"
     authority, cert = (
         x509.load_pem_x509_certificate(base64.b64decode(data[name]))
         for name in ("ca.crt", "tls.crt")
@@ -210,7 +203,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     asked = set(re.findall(r"meshcache_\w+", dashboard))
     assert asked
     assert asked <= known
-    data = named(rendered("eks"), "ConfigMap", "r-meshcache-dashboard")["data"]
+    data = rendered("eks").named("ConfigMap", "r-meshcache-dashboard")["data"]
     assert json.loads(data["meshcache.json"])["panels"]
 
 
@@ -228,7 +221,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
         ("loads[0].spec.dataset.name=models", "loads"),
     ],
 )
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@with_each_helm
 def test_a_wrong_value_is_named(setting: str, names: str, program: Path) -> None:
     done = helm("template", "r", str(CHART), "--set", setting, program=program)
     assert done.returncode != 0

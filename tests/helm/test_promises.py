@@ -5,36 +5,14 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
 from meshcache.agent.trust import metricstoken
-from tests.helm.charts import (
-    CHART,
-    EXAMPLES,
-    PROGRAMS,
-    Object,
-    helm,
-    named,
-    needs_helm,
-    of_kind,
-    pod_specs,
-    rendered,
-    webhook_of,
-    workloads,
-)
-
-pytestmark = needs_helm
-
-
-def sidecars_of(objects: tuple[Object, ...]) -> dict[str, Any]:
-    text = named(objects, "ConfigMap", "r-meshcache")["data"]["webhook.yaml"]
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+from tests.helm.charts import CHART, helm, rendered, with_each_example, with_each_helm
 
 
 @pytest.mark.parametrize("example", ["default", "aliyun", "aks", "eks", "vci"])
 def test_nothing_of_it_runs_on_virtual_nodes(example: str) -> None:
-    for workload in workloads(rendered(example, "--set", "webhook.placement=deployment")):
+    for workload in rendered(example, "--set", "webhook.placement=deployment").workloads():
         affinity = workload["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
         (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
         virtual = {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}
@@ -42,33 +20,33 @@ def test_nothing_of_it_runs_on_virtual_nodes(example: str) -> None:
 
 
 def test_the_seeds_are_a_name_for_every_agent_ready_or_not() -> None:
-    service = named(rendered("default"), "Service", "r-meshcache-agents")["spec"]
+    service = rendered("default").named("Service", "r-meshcache-agents")["spec"]
     assert service["clusterIP"] == "None"
     assert service["publishNotReadyAddresses"] is True
-    stateful = named(rendered("gke"), "StatefulSet", "r-meshcache")["spec"]
+    stateful = rendered("gke").named("StatefulSet", "r-meshcache")["spec"]
     assert stateful["serviceName"] == "r-meshcache-agents"
 
 
 def test_no_single_pod_answers_for_the_webhook() -> None:
     # Beside every agent; or by several pods, apart from each other, of which one may be away.
-    agents = named(rendered("default"), "DaemonSet", "r-meshcache")["spec"]["template"]
+    agents = rendered("default").named("DaemonSet", "r-meshcache")["spec"]["template"]
     names = [one["name"] for one in agents["spec"]["containers"]]
     assert names == ["agent", "webhook"]
     objects = rendered("gke")
-    own = named(objects, "Deployment", "r-meshcache-webhook")["spec"]
+    own = objects.named("Deployment", "r-meshcache-webhook")["spec"]
     assert own["replicas"] == 2
     (spread,) = own["template"]["spec"]["topologySpreadConstraints"]
     assert spread["topologyKey"] == "kubernetes.io/hostname"
-    budget = named(objects, "PodDisruptionBudget", "r-meshcache-webhook")["spec"]
+    budget = objects.named("PodDisruptionBudget", "r-meshcache-webhook")["spec"]
     assert budget["maxUnavailable"] == 1
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_nothing_of_it_may_do_anything_at_the_api_server(example: str) -> None:
     objects = rendered(example)
     rights = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
-    assert not of_kind(objects, *rights)
-    for spec in pod_specs(objects):
+    assert not objects.of_kind(*rights)
+    for spec in objects.pod_specs():
         assert spec["automountServiceAccountToken"] is False
 
 
@@ -76,10 +54,10 @@ RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"
 """Of those that the level allows, the ones that are used here."""
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@with_each_example
 def test_without_a_host_path_its_pods_fit_the_level_restricted(example: str) -> None:
     # https://kubernetes.io/docs/concepts/security/pod-security-standards/
-    for spec in pod_specs(rendered(example)):
+    for spec in rendered(example).pod_specs():
         kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
         if "hostPath" in kinds:
             continue
@@ -93,7 +71,7 @@ def test_without_a_host_path_its_pods_fit_the_level_restricted(example: str) -> 
 
 
 def test_the_webhook_is_asked_about_new_pods_of_any_version_and_waited_for_in_bounds() -> None:
-    hook = webhook_of(rendered("default"))
+    hook = rendered("default").webhook()
     assert hook["matchPolicy"] == "Equivalent"
     assert hook["sideEffects"] == "None"
     assert hook["reinvocationPolicy"] == "IfNeeded"
@@ -103,11 +81,11 @@ def test_the_webhook_is_asked_about_new_pods_of_any_version_and_waited_for_in_bo
     (rule,) = hook["rules"]
     assert rule["operations"] == ["CREATE"]
     assert rule["resources"] == ["pods"]
-    assert webhook_of(rendered("gke"))["failurePolicy"] == "Ignore"
+    assert rendered("gke").webhook()["failurePolicy"] == "Ignore"
 
 
 def test_the_network_policy_lets_in_guests_prometheus_the_api_server_and_nobody_else() -> None:
-    (policy,) = of_kind(rendered("gke"), "NetworkPolicy")
+    (policy,) = rendered("gke").of_kind("NetworkPolicy")
     agents, scrapers, server = policy["spec"]["ingress"]
     assert [port["port"] for port in agents["ports"]] == ["http", "gossip"]
     assert {"namespaceSelector": {}} in agents["from"]
@@ -117,7 +95,7 @@ def test_the_network_policy_lets_in_guests_prometheus_the_api_server_and_nobody_
     assert server == {"ports": [{"port": "webhook"}]}
     nobody = json.dumps({"enabled": True, "guestsFrom": []})
     objects = rendered("default", "--set-json", f"networkPolicy={nobody}")
-    (policy,) = of_kind(objects, "NetworkPolicy")
+    (policy,) = objects.of_kind("NetworkPolicy")
     agents, server = policy["spec"]["ingress"]
     (members,) = agents["from"]
     assert members["podSelector"] == policy["spec"]["podSelector"]
@@ -125,13 +103,13 @@ def test_the_network_policy_lets_in_guests_prometheus_the_api_server_and_nobody_
 
 def test_prometheus_has_the_token_that_the_agents_know() -> None:
     objects = rendered("eks", "--set", "webhook.placement=deployment")
-    (monitor,) = of_kind(objects, "ServiceMonitor")
+    (monitor,) = objects.of_kind("ServiceMonitor")
     (endpoint,) = monitor["spec"]["endpoints"]
     credentials = endpoint["authorization"]["credentials"]
-    token = named(objects, "Secret", credentials["name"])["data"][credentials["key"]]
+    token = objects.named("Secret", credentials["name"])["data"][credentials["key"]]
     assert len(base64.b64decode(token)) >= metricstoken.MIN_SIZE
-    config = yaml.safe_load(named(objects, "ConfigMap", "r-meshcache")["data"]["agent.yaml"])
-    for spec in (workload["spec"]["template"]["spec"] for workload in workloads(objects)):
+    config = objects.config("agent.yaml")
+    for spec in (workload["spec"]["template"]["spec"] for workload in objects.workloads()):
         (agent,) = (one for one in spec["containers"] if one["name"] == "agent")
         (mount,) = (one for one in agent["volumeMounts"] if one["name"] == "metrics")
         assert config["metrics-token-file"] == f"{mount['mountPath']}/{credentials['key']}"
@@ -141,28 +119,28 @@ def test_prometheus_has_the_token_that_the_agents_know() -> None:
 
 def test_a_certificate_by_cert_manager_comes_from_it_alone() -> None:
     objects = rendered("cert-manager")
-    assert not [one for one in of_kind(objects, "Secret") if "tls" in one.get("type", "")]
-    assert "caBundle" not in webhook_of(objects)["clientConfig"]
-    (configuration,) = of_kind(objects, "MutatingWebhookConfiguration")
+    assert not [one for one in objects.of_kind("Secret") if "tls" in one.get("type", "")]
+    assert "caBundle" not in objects.webhook()["clientConfig"]
+    (configuration,) = objects.of_kind("MutatingWebhookConfiguration")
     annotations = configuration["metadata"]["annotations"]
     assert annotations["cert-manager.io/inject-ca-from"] == "mc/r-meshcache-webhook"
-    (certificate,) = of_kind(objects, "Certificate")
+    (certificate,) = objects.of_kind("Certificate")
     assert "r-meshcache-webhook.mc.svc" in certificate["spec"]["dnsNames"]
 
 
 def test_the_probes_ask_whether_it_is_ready_and_whether_it_lives() -> None:
-    for container in pod_specs(rendered("default"))[-1]["containers"]:
+    for container in rendered("default").pod_specs()[-1]["containers"]:
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
         assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
 
 
 def test_what_the_operator_wants_of_scheduling_is_taken() -> None:
     objects = rendered("eks", "--set", "webhook.placement=deployment")
-    for workload in workloads(objects):
+    for workload in objects.workloads():
         spec = workload["spec"]["template"]["spec"]
         assert spec["priorityClassName"] == "system-node-critical"
         assert spec["tolerations"][0]["key"] == "nvidia.com/gpu"
-    update = named(objects, "DaemonSet", "r-meshcache")["spec"]["updateStrategy"]
+    update = objects.named("DaemonSet", "r-meshcache")["spec"]["updateStrategy"]
     assert update["rollingUpdate"]["maxUnavailable"] == 1
 
 
@@ -171,11 +149,11 @@ def test_what_the_operator_wants_of_scheduling_is_taken() -> None:
     [("1.27.0", "classic"), ("1.28.9-eks-1", "classic"), ("1.29.0", "native")],
 )
 def test_sidecars_are_native_where_there_is_that(kube: str, lifecycle: str) -> None:
-    assert sidecars_of(rendered("default", kube=kube))["lifecycle"] == lifecycle
+    assert rendered("default", kube=kube).config("webhook.yaml")["lifecycle"] == lifecycle
 
 
 def test_helm_test_asks_an_agent_and_the_notes_say_how_to_go_on() -> None:
-    (test,) = of_kind(rendered("default"), "Pod")
+    (test,) = rendered("default").of_kind("Pod")
     assert test["metadata"]["annotations"]["helm.sh/hook"] == "test"
     assert test["spec"]["containers"][0]["args"][0] == "members"
     done = helm("install", "r", str(CHART), "-n", "mc", "--dry-run=client")
@@ -196,7 +174,7 @@ def test_helm_test_asks_an_agent_and_the_notes_say_how_to_go_on() -> None:
         (("agent.secrets={a,a}",), "secrets"),
     ],
 )
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@with_each_helm
 def test_what_could_not_run_is_refused_with_the_reason(
     settings: tuple[str, ...], says: str, program: Any
 ) -> None:
@@ -217,4 +195,4 @@ def test_what_could_not_run_is_refused_with_the_reason(
 )
 def test_values_that_are_taken_away_or_odd_make_objects_all_the_same(setting: str) -> None:
     objects = rendered("default", "--set", setting)
-    assert workloads(objects)
+    assert objects.workloads()

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 
 from meshcache.agent.webhook.asks import wants_injection
 from meshcache.agent.webhook.names import ASKING, DATASETS, INJECT, MIRROR, REFUSING
-from tests.helm.charts import Object, needs_helm, rendered, webhook_of
+from tests.helm.charts import Object, rendered
 from tests.webhook.reviews import NAMES, ask, review
-
-pytestmark = needs_helm
 
 
 @cache
@@ -26,7 +24,7 @@ def compiled(expression: str) -> Any:
 
 def is_asked_of(pod: Object, namespace: str = "team-a", kube: str = "1.37.0") -> bool:
     """Whether the API server asks the webhook about a new pod."""
-    hook = webhook_of(rendered("default", kube=kube))
+    hook = rendered("default", kube=kube).webhook()
     (away,) = hook["namespaceSelector"]["matchExpressions"]
     wanted = hook.get("objectSelector", {}).get("matchLabels", {})
     return (

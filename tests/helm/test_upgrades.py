@@ -10,9 +10,9 @@ import yaml
 
 from tests.helm import apiserver
 from tests.helm.apiserver import Cluster, Object
-from tests.helm.charts import CHART, PROGRAMS, helm, needs_helm
+from tests.helm.charts import CHART, helm, with_each_helm
 
-pytestmark = needs_helm
+pytestmark = with_each_helm
 
 KEY, CERTIFICATE, TOKEN = "r-meshcache-key", "r-meshcache-webhook", "r-meshcache-metrics"
 
@@ -64,10 +64,10 @@ class Release:
         return made
 
 
-@pytest.fixture(params=PROGRAMS, ids=lambda program: program.name)
-def release(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Release]:
+@pytest.fixture
+def release(program: Path, tmp_path: Path) -> Iterator[Release]:
     with apiserver.running() as cluster:
-        yield Release(request.param, cluster, tmp_path)
+        yield Release(program, cluster, tmp_path)
 
 
 def test_an_upgrade_keeps_what_is_secret_and_changes_what_it_is_to_change(

@@ -14,7 +14,7 @@ from meshcache.agent.trust.guestkey import parse
 from meshcache.fuse.mountinfo import mount_at
 from meshcache.fuse.mountpoint import abort, detach
 from tests.main.conftest import Origin
-from tests.support.agents import Agent, Mesh, digest, environment
+from tests.support.agents import Agent, Mesh, command, digest, environment
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.fuse
@@ -67,27 +67,17 @@ class Tenant:
         self.begin("agent", "--role", "guest", "--socket", str(self.socket))
         wait_until(self.socket.exists, within=60)
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "meshcache.agent.cli", *arguments),
-                *("--socket", str(self.socket)),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env=environment(),
-        )
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return command(*arguments, "--socket", str(self.socket), check=False)
 
     def sees(self) -> list[str]:
         """The names of the datasets that it knows."""
         return [one["name"] for one in json.loads(self.run("dataset", "list", "-o", "json").stdout)]
 
     def read(self, dataset: str, path: str) -> bytes:
-        command = [sys.executable, "-m", "meshcache.agent.cli", "cat", dataset, path]
-        command += ["--socket", str(self.socket)]
-        return subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True).stdout
+        program = [sys.executable, "-m", "meshcache.agent.cli", "cat", dataset, path]
+        program += ["--socket", str(self.socket)]
+        return subprocess.run(program, stdout=subprocess.PIPE, timeout=60, check=True).stdout
 
     def close(self) -> None:
         for process in self.processes:

@@ -17,7 +17,7 @@ import trustme
 
 from meshcache.agent.trust import guestkey, meshkey
 from meshcache.agent.webhook.renewed import GuestKeys
-from tests.support.agents import environment
+from tests.support.agents import command, environment
 from tests.support.wait import wait_until
 from tests.webhook.reviews import DATASETS, NAMES, apply, review
 from tests.webhook.rules import check_pod
@@ -220,15 +220,8 @@ def test_a_mesh_key_that_cannot_be_used_is_left_until_it_can(
 def test_files_that_are_no_certificate_are_told_of(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
     nothing.write_text("x")
-    command = [sys.executable, "-m", "meshcache.agent.cli", "webhook", "--listen", "127.0.0.1:0"]
-    ended = subprocess.run(
-        [*command, "--tls-cert", str(nothing), "--tls-key", str(nothing)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env=environment(),
-    )
+    flags = ("--tls-cert", str(nothing), "--tls-key", str(nothing))
+    ended = command("webhook", "--listen", "127.0.0.1:0", *flags, check=False)
     assert ended.returncode == 2
     assert "--tls-cert" in ended.stderr
     assert "Traceback" not in ended.stderr
