@@ -47,6 +47,14 @@ class Release:
         done = self.try_to("uninstall")
         assert done.returncode == 0, done.stderr
 
+    def roll_back(self, revision: str) -> None:
+        done = self.try_to("rollback", revision)
+        assert done.returncode == 0, done.stderr
+
+    def cache_size(self) -> str:
+        text = self.cluster.of("configmaps")["r-meshcache"]["data"]["agent.yaml"]
+        return str(yaml.safe_load(text)["cache-size"])
+
     def secret(self, name: str) -> dict[str, str]:
         data: dict[str, str] = self.cluster.of("secrets")[name]["data"]
         return data
@@ -84,10 +92,25 @@ def test_an_upgrade_keeps_what_is_secret_and_changes_what_it_is_to_change(
     hook = release.hook()
     assert hook["failurePolicy"] == "Ignore"
     assert hook["clientConfig"]["caBundle"] == before[CERTIFICATE]["ca.crt"]
-    config = release.cluster.of("configmaps")["r-meshcache"]["data"]["agent.yaml"]
-    assert yaml.safe_load(config)["cache-size"] == "7GiB"
+    assert release.cache_size() == "7GiB"
     (agents,) = release.cluster.of("daemonsets").values()
     assert agents["spec"]["template"]["metadata"]["annotations"]["checksum/config"] != restarted_by
+
+
+def test_a_mesh_key_that_was_changed_in_its_secret_is_what_upgrades_and_rollbacks_keep(
+    release: Release,
+) -> None:
+    release.install()
+    changed = {"mesh.key": "YW5vdGhlciBrZXk="}
+    release.cluster.of("secrets")[KEY]["data"] = dict(changed)
+    release.upgrade()
+    release.upgrade("--set", "agent.cacheSize=7GiB")
+    assert release.secret(KEY) == changed
+    release.roll_back("2")
+    assert release.cache_size() == "10GiB"
+    assert release.secret(KEY) == changed
+    release.roll_back("1")
+    assert release.secret(KEY) != changed, "the docs say so"
 
 
 def test_what_is_declared_comes_and_goes_with_the_values(release: Release) -> None:
