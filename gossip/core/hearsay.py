@@ -2,13 +2,15 @@
 
 - Too early: the end of a member that is not known here yet. It is kept for when the member is.
 - Unlikely: a death of which no sign was seen here. The far side of a healed cut may have believed
-  it, or somebody lies. The member hears of it, and has a second to deny it.
+  it, or somebody that is starved of CPU, or somebody lies. The member hears of it, and has time to
+  deny it: as long as a suspect has to be heard, if it is only said to have been silent.
 - Impossible: an incarnation far above the last; only the member raises it, one by one.
 """
 
 from dataclasses import dataclass, field
 
 from meshcache.gossip.core.context import Context
+from meshcache.gossip.core.verdicts import SILENT
 
 EARLY = 4096
 DOUBTED = 4096
@@ -53,8 +55,9 @@ class Hearsay:
             return False
         self._doubted[uid] = incarnation, cause
         self.context.counts["deaths_doubted"] += 1
-        context = self.context
-        context.timers.set_earlier(("hearing", uid), context.now + context.settings.hearing)
+        settings = self.context.settings
+        patience = settings.hold if cause == SILENT else settings.hearing
+        self.context.timers.set(("hearing", uid), self.context.now + patience)
         return True
 
     def undenied(self, uid: bytes) -> tuple[int, int] | None:

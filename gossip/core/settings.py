@@ -27,7 +27,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """An observer that hears its subject says so when others have accused it for so long."""
     vouch_again: float = 10.0
     hearing: float = 1.0
-    """A death of which no sign was seen here is believed after this, if it is not denied."""
+    """A death of which no sign was seen here is believed after this, if it is not denied; or after
+    the hold, if it is said to have been silence, which one that is slow itself sees everywhere."""
     hold: float = 6.0
     """From suspect to failed: long enough for garbage collection, a paused VM, a 5 s stall."""
     alone: float = 40.0

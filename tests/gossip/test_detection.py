@@ -13,7 +13,7 @@ from meshcache.gossip.core.events import (
     ViewChanged,
 )
 from meshcache.gossip.core.links import EXPELLED
-from meshcache.gossip.core.settings import Settings
+from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.core.verdicts import SILENT
 from tests.gossip.meshes import agreed, all_see, cut, events, mesh, others, state, told_of
 
@@ -323,7 +323,23 @@ def test_a_death_that_nobody_here_saw_is_believed_only_when_the_member_does_not_
     lie = wire.Dead(victim.uid, victim.node.members.me.incarnation, 1)
     network.act(liar, lambda now: liar.node.spread.publish(lie))
     far = others(rest, liar)
-    assert network.run_until(all_see(far, victim, State.FAILED), network.now + 2)
+    assert not network.run_until(all_see(far, victim, State.FAILED), network.now + LAN.hold - 0.1)
+    assert network.run_until(all_see(far, victim, State.FAILED), network.now + 0.5)
+
+
+def test_a_member_that_stands_still_for_seconds_can_still_deny_what_a_starved_one_says_of_it() -> (
+    None
+):
+    network, processes = mesh(20)
+    starved, subject = processes[3], processes[7]
+    network.stall(subject)
+    network.run(0.9)  # its observers doubt it, and none of them accuses it yet
+    network.act(starved, lambda now: starved.node.members.detection.declare(subject.uid, SILENT))
+    network.run(3)
+    network.resume(subject)
+    assert network.run_until(agreed(processes), network.now + 2)
+    rest = others(processes, starved)
+    assert not any(events(process, MemberFailed) for process in rest)
 
 
 def test_one_member_cut_off_alone_finds_back_in_five_seconds() -> None:
