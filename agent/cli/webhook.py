@@ -22,6 +22,13 @@ def webhook(
         Path, typer.Option(metavar="FILE", help="Its certificate; read again when it changes.")
     ],
     tls_key: Annotated[Path, typer.Option(metavar="FILE", help="The certificate's key.")],
+    client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Answer only callers with a certificate of this CA: the API server's.",
+        ),
+    ] = None,
     dataset: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A dataset, beside those that the mesh knows."),
@@ -58,7 +65,7 @@ def webhook(
     logs.configure("info")
     where = HostPort.parse(listen)
     sidecars = settings.load(config)
-    certificate = renewed.Certificate(tls_cert, tls_key)
+    certificate = renewed.Certificate(tls_cert, tls_key, client_ca)
     target = choose(Target(socket, None, mesh_key_file), ctx.obj)
     if target.mesh_key_file is None:
         warn("no --mesh-key-file: the sidecars get no key, and join only if their own settings do")

@@ -66,10 +66,22 @@ class Certificate(Renewed):
 
     what = "certificate"
 
-    def __init__(self, cert: Path, key: Path) -> None:
-        """As `Renewed`."""
+    def __init__(self, cert: Path, key: Path, client_ca: Path | None = None) -> None:
+        """As `Renewed`. `client_ca` is what certificates of callers are checked with, if they show
+        one; it is read once."""
         self.context = _context()
         super().__init__(cert, key)
+        if client_ca is not None:
+            try:
+                self.context.load_verify_locations(client_ca)
+            except (OSError, ssl.SSLError) as error:
+                raise InvalidInput(f"--client-ca {client_ca}: {error.args[-1]}") from error
+            self.context.verify_mode = ssl.CERT_OPTIONAL  # the kubelet's probes show none
+
+    @property
+    def checks_callers(self) -> bool:
+        """Whether callers may show a certificate."""
+        return self.context.verify_mode != ssl.CERT_NONE
 
     def _load(self) -> None:
         cert, key = self._files

@@ -27,11 +27,22 @@ MAX_BODY: Final = 8 << 20
 
 
 def build_app(
-    settings: SidecarSettings, known: "Known", key_for: Callable[[str], str]
+    settings: SidecarSettings,
+    known: "Known",
+    key_for: Callable[[str], str],
+    *,
+    callers_prove: bool = False,
 ) -> web.Application:
-    """The routes."""
+    """The routes.
+
+    Args:
+        callers_prove: only who has shown a certificate is told anything: an answer holds the keys
+            of the datasets that the pod asks for.
+    """
 
     async def mutate(http: web.Request) -> web.Response:
+        if callers_prove and not http.get_extra_info("peercert"):
+            return web.json_response({"error": "this takes a client certificate"}, status=403)
         try:
             asked = review.read(await http.read())
         except InvalidInput as error:
@@ -135,7 +146,7 @@ async def run(
     """Serve until `stop` is set. Raises as `serving`."""
     await known.look()
     tasks = TaskSet(on_error=lambda name, error: log.error("failed", task=name, exc_info=error))
-    app = build_app(settings, known, keys.key_for)
+    app = build_app(settings, known, keys.key_for, callers_prove=certificate.checks_callers)
     async with serving(app, listen, certificate) as bound:
         tasks.start(keep_current((certificate, keys), known.look), name="keep current")
         on_ready(bound)

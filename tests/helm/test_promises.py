@@ -92,13 +92,25 @@ def test_the_network_policy_lets_in_guests_prometheus_the_api_server_and_nobody_
     (monitoring,) = (one["namespaceSelector"]["matchLabels"] for one in scrapers["from"])
     assert monitoring == {"kubernetes.io/metadata.name": "monitoring"}
     assert scrapers["ports"] == [{"port": "http"}]
-    assert server == {"ports": [{"port": "webhook"}]}
+    assert server["ports"] == [{"port": "webhook"}]
+    assert server["from"] == [{"ipBlock": {"cidr": "172.16.0.0/28"}}]
     nobody = json.dumps({"enabled": True, "guestsFrom": []})
     objects = rendered("default", "--set-json", f"networkPolicy={nobody}")
     (policy,) = objects.of_kind("NetworkPolicy")
     agents, server = policy["spec"]["ingress"]
     (members,) = agents["from"]
     assert members["podSelector"] == policy["spec"]["podSelector"]
+    assert server == {"ports": [{"port": "webhook"}]}
+
+
+def test_the_webhook_knows_the_authority_of_the_api_servers_certificate() -> None:
+    (agents,) = rendered("existing-cert").workloads()
+    spec = agents["spec"]["template"]["spec"]
+    (webhook,) = (one for one in spec["containers"] if one["name"] == "webhook")
+    (mount,) = (one for one in webhook["volumeMounts"] if one["name"] == "webhook-client-ca")
+    assert f"--client-ca={mount['mountPath']}/ca.crt" in webhook["args"]
+    (volume,) = (one for one in spec["volumes"] if one["name"] == "webhook-client-ca")
+    assert volume["secret"]["secretName"] == "api-server-ca"
 
 
 def test_prometheus_has_the_token_that_the_agents_know() -> None:

@@ -98,6 +98,9 @@ args:
   - --listen=:8443
   - --tls-cert=/etc/meshcache/webhook-tls/tls.crt
   - --tls-key=/etc/meshcache/webhook-tls/tls.key
+  {{- if .Values.webhook.clientCASecret }}
+  - --client-ca=/etc/meshcache/webhook-client-ca/ca.crt
+  {{- end }}
   - --mesh-key-file=/etc/meshcache/key/mesh.key
   - --socket=/run/meshcache/agent.sock
   - --config=/etc/meshcache/config/webhook.yaml
@@ -122,6 +125,9 @@ volumeMounts:
   - {name: key, mountPath: /etc/meshcache/key, readOnly: true}
   - {name: config, mountPath: /etc/meshcache/config, readOnly: true}
   - {name: webhook-tls, mountPath: /etc/meshcache/webhook-tls, readOnly: true}
+  {{- if .Values.webhook.clientCASecret }}
+  - {name: webhook-client-ca, mountPath: /etc/meshcache/webhook-client-ca, readOnly: true}
+  {{- end }}
   - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
@@ -140,5 +146,9 @@ volumeMounts:
 {{- if .Values.webhook.enabled }}
 - name: webhook-tls
   secret: {secretName: {{ include "meshcache.certSecret" . }}, defaultMode: 0440}
+{{- with .Values.webhook.clientCASecret }}
+- name: webhook-client-ca
+  secret: {secretName: {{ . | quote }}, defaultMode: 0440}
+{{- end }}
 {{- end }}
 {{- end -}}
