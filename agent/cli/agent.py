@@ -1,6 +1,5 @@
 """``meshcache agent``: run an agent. Its flags are made from `AgentConfig`."""
 
-import contextlib
 import functools
 import inspect
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from meshcache.agent.cli.alone import AloneOption, ends_this_process
 from meshcache.agent.cli.target import Target
 from meshcache.agent.config import AgentConfig
 from meshcache.agent.config.sources import flag_of, load
@@ -63,14 +63,7 @@ def agent(
     ctx: typer.Context,
     config: _CONFIG = None,
     end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
-    until_alone: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="End when no other program has run for so long (in a pod that shares its "
-            "processes).",
-        ),
-    ] = None,
+    until_alone: AloneOption = None,
     flags: Any = None,
 ) -> int:
     """Run an agent in the foreground, until SIGTERM or Ctrl-C.
@@ -90,9 +83,5 @@ def agent(
     from meshcache.agent import daemon, logs
 
     logs.configure(settings.log_level)
-    with contextlib.ExitStack() as stack:
-        if until_alone is not None:
-            from meshcache.agent.mounts import alone
-
-            stack.enter_context(alone.ends_this_process(until_alone))
+    with ends_this_process(until_alone):
         return daemon.run(settings, end_with_stdin=end_with_stdin)

@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import typer
 
 from meshcache.agent.cli import background, exits
+from meshcache.agent.cli.alone import AloneOption, ends_this_process
 from meshcache.agent.cli.target import Target, ask, asks_agent
 from meshcache.errors import AgentUnreachable, DatasetNotFound, InvalidInput, MeshcacheError
 from meshcache.units import parse_duration
@@ -96,14 +97,7 @@ def mount(
             "volume does. Through it the next container unmounts what a killed one left.",
         ),
     ] = None,
-    until_alone: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="End when no other program has run for so long (in a pod that shares its "
-            "processes).",
-        ),
-    ] = None,
+    until_alone: AloneOption = None,
     daemon: Annotated[
         bool, typer.Option("--daemon", help="Return when the mount answers, and leave it there.")
     ] = False,
@@ -188,12 +182,9 @@ def mount(
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)  # an earlier one's, which was killed
             stack.callback(ready_file.unlink, missing_ok=True)
-        # Imported when used: they bring half of the agent, and a mount is to be there at once.
-        if until_alone is not None:
-            from meshcache.agent.mounts import alone
-
-            stack.enter_context(alone.ends_this_process(until_alone))
+        stack.enter_context(ends_this_process(until_alone))
         if guest:
+            # Imported when used: it brings half of the agent, and a mount is to be there at once.
             from meshcache.agent.mounts.guest import GuestAgent
 
             target = Target(stack.enter_context(GuestAgent(os.environ)).socket)

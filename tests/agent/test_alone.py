@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshcache.agent.mounts.alone import Seen, look, others
+from meshcache.agent.cli.alone import Seen, look, others
 from tests.support.agents import environment
 
 GUEST = ("meshcache", "mount", "--guest", "models", "/m")

@@ -13,7 +13,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
+
+AloneOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="End when no other program has run for so long (in a pod that shares its processes).",
+    ),
+]
 
 LOOK_EVERY = 0.5
 """Seconds from one look to the next."""
@@ -77,8 +87,11 @@ def look(proc: Path = Path("/proc")) -> dict[int, Seen]:
 
 
 @contextmanager
-def ends_this_process(seconds: float) -> Iterator[None]:
-    """Send this process a SIGTERM once it was left alone for so many seconds."""
+def ends_this_process(seconds: float | None) -> Iterator[None]:
+    """Send this process a SIGTERM once it was left alone for so many seconds; None: never."""
+    if seconds is None:
+        yield
+        return
     over = threading.Event()
 
     def watch() -> None:
