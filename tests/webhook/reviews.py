@@ -50,3 +50,25 @@ def apply(pod: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
     patch = json.loads(base64.b64decode(response["patch"]))
     patched: dict[str, Any] = jsonpatch.apply_patch(copy.deepcopy(pod), patch)
     return patched
+
+
+def patched(name: str, settings: SidecarSettings | None = None) -> dict[str, Any]:
+    asked = review(name)
+    response = ask(asked, settings)
+    assert response["allowed"], response
+    return apply(asked["request"]["object"], response)
+
+
+def sidecars(pod: dict[str, Any], group: str = "initContainers") -> list[dict[str, Any]]:
+    containers = pod["spec"].get(group) or []
+    return [one for one in containers if one["name"].startswith("meshcache-fuse-")]
+
+
+def container(pod: dict[str, Any], name: str) -> dict[str, Any]:
+    spec = pod["spec"]
+    both = (*(spec.get("initContainers") or ()), *spec["containers"])
+    return next(one for one in both if one["name"] == name)
+
+
+def mounts(pod: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    return {mount["mountPath"]: mount for mount in container(pod, name)["volumeMounts"]}
