@@ -77,10 +77,11 @@ class Cap:
         self.in_flight = 0
         """Object GETs under way now."""
         self.held = 0
-        """Object GETs that wait now for the event of `hold`."""
+        """Requests that wait now for the event of `hold`."""
         self._upstream = upstream.rstrip("/")
         self._host, self._port = host, port
         self._gate: asyncio.Event | None = None
+        self._holds_all = False
         self._faults: deque[_Fault] = deque()
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.ServerRunner | None = None
@@ -141,9 +142,12 @@ class Cap:
         before, self.counts = self.counts, Counts()
         return before
 
-    def hold(self, event: asyncio.Event | None = None) -> asyncio.Event:
-        """Let every object GET that comes from now on wait until the event is set."""
+    def hold(
+        self, event: asyncio.Event | None = None, *, everything: bool = False
+    ) -> asyncio.Event:
+        """Let every object GET, or every request, that comes from now on wait for the event."""
         self._gate = event or asyncio.Event()
+        self._holds_all = everything
         return self._gate
 
     def fail_next(self, count: int = 1, status: int = 503) -> None:
@@ -163,6 +167,8 @@ class Cap:
         key = object_key(request.method, request.raw_path)
         if key is None:
             self.counts.other_requests += 1
+            if self._holds_all:
+                await self._let_through()
             return await self._pass(request, None, _Fault())
         self.counts.object_requests += 1
         self.counts.keys.setdefault(key, KeyCount()).requests += 1
@@ -174,14 +180,17 @@ class Cap:
         finally:
             self.in_flight -= 1
 
-    async def _object(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
-        fault = self._faults.popleft() if self._faults else _Fault()
+    async def _let_through(self) -> None:
         if self._gate is not None and not self._gate.is_set():
             self.held += 1
             try:
                 await self._gate.wait()
             finally:
                 self.held -= 1
+
+    async def _object(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
+        fault = self._faults.popleft() if self._faults else _Fault()
+        await self._let_through()
         if fault.status:
             return web.Response(status=fault.status, text="the cap was told to fail\n")
         return await self._pass(request, key, fault)

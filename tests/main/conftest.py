@@ -39,11 +39,11 @@ class CapThread:
     def url(self) -> str:
         return self.cap.url
 
-    def hold(self) -> asyncio.Event:
-        """Hold all object reads up until `release`."""
+    def hold(self, *, everything: bool = False) -> asyncio.Event:
+        """Hold all object reads, or all requests, up until `release`."""
 
         async def hold() -> asyncio.Event:
-            return self.cap.hold()
+            return self.cap.hold(everything=everything)
 
         event: asyncio.Event = self._in_loop(hold())
         return event

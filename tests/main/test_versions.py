@@ -15,7 +15,7 @@ from meshcache.agent.client import AgentClient
 from meshcache.units import MIB
 from tests.main.conftest import Origin
 from tests.support.agents import Agent, Mesh, digest
-from tests.support.wait import wait_until
+from tests.support.wait import eventually, wait_until
 
 pytestmark = pytest.mark.fuse
 
@@ -50,8 +50,21 @@ def test_members_that_are_asked_to_refresh_at_once_have_the_origin_listed_once_o
         async with AgentClient(socket=agent.socket) as client:
             await client.refresh_dataset("data")
 
+    async def status(agent: Agent) -> None:
+        async with AgentClient(socket=agent.socket) as client:
+            await client.status()
+
     async def ask_all() -> None:
-        await asyncio.gather(*(ask(agent) for agent in agents * 3))
+        held = origin.cap.hold(everything=True)
+        async with asyncio.TaskGroup() as asks:
+            for agent in agents * 3:
+                asks.create_task(ask(agent))
+            await eventually(lambda: origin.cap.cap.held, within=30)
+            # Whoever answers this has passed on what it was asked before, or, the second time, has
+            # been asked what the others passed on.
+            for _ in range(2):
+                await asyncio.gather(*(status(agent) for agent in agents))
+            origin.cap.release(held)
 
     asyncio.run(ask_all())
     # One that is under way may have missed what the last to ask wants to see.
