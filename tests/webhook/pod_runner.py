@@ -3,8 +3,8 @@
 To be started in a mount namespace of its own (`unshare --mount`): ``pod_runner FOLDER`` reads
 ``FOLDER/pod.json`` and writes what containers print to ``FOLDER/NAME.log``. Init containers run in
 order; one with restartPolicy Always is a native sidecar: it is kept running (started again when it
-dies), and holds the next one back until its startupProbe succeeds. When the app's containers have
-ended the sidecars get SIGTERM, in the opposite order. The exit code is the app's.
+dies), and holds the next one back until its startupProbe succeeds. When the pod's other containers
+have ended the sidecars get SIGTERM, in the opposite order. The exit code is the worst of theirs.
 
 All containers see the machine's own root, read-only, and its network.
 """
@@ -76,7 +76,7 @@ class Container:
         )
         process["noNewPrivileges"] = not privileged
         linux = config["linux"]
-        linux["namespaces"] = [{"type": kind} for kind in ("pid", "ipc", "mount")]
+        linux["namespaces"] = [pod.pids, {"type": "ipc"}, {"type": "mount"}]
         linux["resources"] = {"devices": [{"allow": privileged, "access": "rwm"}]}
         linux["maskedPaths"] = linux["readonlyPaths"] = []
         if privileged:
@@ -150,6 +150,16 @@ class Pod:
                 if volume["emptyDir"].get("medium") == "Memory":
                     run("mount", "-t", "tmpfs", "memory", str(folder))
                 folder.chmod(0o777)
+        self.pids = {"type": "pid"}
+        self._pause: subprocess.Popen[bytes] | None = None
+        if self.spec.get("shareProcessNamespace"):
+            self._pause = subprocess.Popen(
+                ["unshare", "--pid", "--fork", "--kill-child", "sleep", "infinity"]
+            )
+            pause = Path(f"/proc/{self._pause.pid}")
+            while not (pause / f"task/{self._pause.pid}/children").read_text():
+                time.sleep(0.01)
+            self.pids |= {"path": str(pause / "ns/pid_for_children")}
         self.sidecars: list[Container] = []
         self.restarts = 3
 
@@ -168,6 +178,9 @@ class Pod:
             for app in apps:
                 app.clear()
             self._end()
+            if self._pause is not None:
+                self._pause.kill()  # by which its child ends, too
+                self._pause.wait()
 
     def _init(self, container: Container) -> None:
         container.start()

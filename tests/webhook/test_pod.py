@@ -88,7 +88,7 @@ def node(mesh: Mesh, origin: Origin) -> Agent:  # noqa: F811
     return one
 
 
-def job(node: Agent, script: str) -> dict[str, Any]:
+def job(node: Agent, script: str, lifecycle: str = "native") -> dict[str, Any]:
     """The pod of a Job, as an API server sent it, injected; the app runs a script as user 1000."""
     pod = review("job-single")["request"]["object"]
     app = pod["spec"]["containers"][0]
@@ -99,6 +99,7 @@ def job(node: Agent, script: str) -> dict[str, Any]:
     key = node.run("keys", "guest", "models").stdout.strip()
     settings = SidecarSettings.model_validate(
         {
+            "lifecycle": lifecycle,
             "join": [node.gossip],
             "cache-size": "64MiB",
             "env": {"MESHCACHE_LISTEN": "127.0.0.1:0", "MESHCACHE_GOSSIP": "127.0.0.1:0"},
@@ -125,6 +126,18 @@ def test_a_job_reads_its_data_and_completes_and_nothing_is_left(node: Agent, fol
     ended = pod.end()
     assert ended["sidecars"]["meshcache-fuse-0"]["code"] == 0
     assert ended["mounts"] == []
+
+
+def test_a_classic_sidecar_ends_by_itself_when_the_app_has_ended(node: Agent, folder: Path) -> None:
+    # Nothing holds the app back until the mount is there.
+    script = "until sha256sum /data/file 2>/dev/null; do sleep 0.1; done"
+    pod = Pod(folder, job(node, script, "classic"))
+    try:
+        assert pod.wait() == 0
+    finally:
+        pod.close()
+    assert pod.log(pod_name(folder)).split()[0] == WHOLE
+    assert pod.end() == {"sidecars": {}, "mounts": []}
 
 
 def test_an_app_reads_on_whenever_its_sidecar_was_killed(node: Agent, folder: Path) -> None:
@@ -154,5 +167,5 @@ def test_an_app_reads_on_whenever_its_sidecar_was_killed(node: Agent, folder: Pa
 
 
 def pod_name(folder: Path) -> str:
-    name: str = json.loads((folder / "pod.json").read_text())["spec"]["containers"][0]["name"]
+    name: str = json.loads((folder / "pod.json").read_text())["spec"]["containers"][-1]["name"]
     return name
