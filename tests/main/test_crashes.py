@@ -1,5 +1,6 @@
 """A mount in a real mesh, while its agent and its workers are killed."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -16,6 +17,7 @@ from benchmarks import workers
 from benchmarks.load import Load, write_files
 from meshcache import __version__
 from meshcache.fuse.mountinfo import mount_at
+from meshcache.fuse.restarts import LOOP
 from meshcache.units import KIB, MIB
 from tests.main.conftest import Origin
 from tests.support.agents import Mesh, command, digest
@@ -139,6 +141,32 @@ def test_a_read_ends_at_its_deadline_whatever_hangs_below(
         os.kill(stopped.pid, signal.SIGCONT)
     whole = hashlib.sha256(b"x" * (5 * MIB)).hexdigest()
     wait_until(lambda: digest(place / "file") == whole, within=60)
+
+
+def test_status_metrics_and_log_say_that_workers_die_again_and_again(
+    mesh: Mesh, origin: Origin
+) -> None:
+    origin.put("file", b"data")
+    (agent,) = mesh.start("one")
+    origin.create(agent)
+    place = mesh.mount(agent, "data")
+    keeper = agent.children[-1].pid
+    log = agent.folder / "mount.log"
+    while "MountWorkerCrashLoop" not in log.read_text():
+        with contextlib.suppress(ProcessLookupError):  # it was dying already
+            os.kill(workers.serving(keeper), signal.SIGKILL)
+    (template,) = workers.children(keeper)
+    os.kill(template, signal.SIGSTOP)  # so that no next one ends it
+    for pid in workers.all_of(keeper):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: agent.ask("/v1/status")["mounts"][0]["workers"]["state"] == "slowed")
+    assert agent.metric("meshcache_mounts_slowed") == 1
+    assert agent.metric("meshcache_mount_worker_deaths", dataset="data") >= LOOP
+    assert "its workers die again and again" in agent.run("status").stdout
+    os.kill(template, signal.SIGCONT)
+    assert digest(place / "file") == hashlib.sha256(b"data").hexdigest()
+    wait_until(lambda: "MountWorkerRecovered" in log.read_text(), within=60)
+    wait_until(lambda: agent.metric("meshcache_mounts_slowed") == 0)
 
 
 @pytest.mark.parametrize("keeper_hangs", [False, True])
