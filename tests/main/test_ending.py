@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import workers
+from meshcache.fuse.mountinfo import mount_at
 from meshcache.units import MIB
 from tests.main.conftest import Origin
 from tests.support.agents import Agent, Mesh, environment
@@ -51,6 +52,22 @@ def test_a_file_system_that_hangs_below_an_origin_does_not_hold_the_end_up(
     assert two.stop(within=5.0) == 0
     assert not two.socket.exists()
     os.kill(worker, signal.SIGCONT)
+
+
+def test_a_mount_whose_worker_hangs_holds_neither_its_agent_nor_its_keeper_up(
+    mesh: Mesh, origin: Origin
+) -> None:
+    origin.put("file", b"x" * 1000)
+    (one,) = mesh.start("one")
+    origin.create(one)
+    mountpoint = mesh.mount(one, "data")
+    worker = workers.serving(one.children[0].pid)
+    os.kill(worker, signal.SIGSTOP)  # who touches the mount from now on waits
+    begin(one, "dataset", "refresh", "data").wait(30)
+    assert one.json("status")["mounts"][0]["mountpoint"] == str(mountpoint)
+    assert one.stop(within=5.0) == 0
+    assert one.children[0].wait(5) == 0
+    assert mount_at(mountpoint) is None
 
 
 def test_a_load_and_reads_under_way_do_not_hold_the_end_up(mesh: Mesh, origin: Origin) -> None:
