@@ -33,7 +33,7 @@ class Detection:
         self.roster = roster
         self.table = roster.table
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self.declare)
-        self.verdicts.rings = roster.view_changes.rings
+        self.verdicts.view = self.verdicts.rings = roster.view_changes.rings
         self.probes = Probes(context, links)
         self.alerts = Alerts(
             context,
@@ -65,14 +65,14 @@ class Detection:
 
     @property
     def rings(self) -> Rings:
-        """Who observes whom."""
+        """Who observes whom, the suspects observing nobody."""
         return self.verdicts.rings
 
-    def new_view(self, rings: Rings) -> None:
-        """The rings changed."""
-        self.verdicts.new_view(rings)
+    def new_view(self, view: Rings, fit: Rings) -> None:
+        """The rings changed: those of all in the view, or of the fit among them."""
+        self.verdicts.new_view(view, fit)
         if not self.roster.is_leaf:
-            self.watch.new_view(rings)
+            self.watch.new_view(view, fit)
 
     # --- alerts and verdicts
 
@@ -134,6 +134,7 @@ class Detection:
             return
         row = self.table.rows[uid]
         row.suspect = True
+        self.roster.view_changes.soon(uid)
         self.roster.learned(row, MemberSuspect)
 
     def hold_over(self, uid: bytes) -> None:
@@ -148,6 +149,7 @@ class Detection:
         row = self.table.rows[uid]
         if row.suspect:
             row.suspect = False
+            self.roster.view_changes.soon(uid)
             self.roster.learned(row, MemberAlive)
 
     def declare(self, uid: bytes, cause: int) -> None:
@@ -183,7 +185,7 @@ class Detection:
         """The last link to a member was closed from outside."""
         self.inquiries.link_lost(uid)
         if self.table.alive(uid) and not self.roster.myself.leaving:
-            self.watch.link_lost(uid, newcomer=uid not in self.rings.uids)
+            self.watch.link_lost(uid, newcomer=uid not in self.verdicts.view.uids)
             self.links.tend()
 
     def dial_failed(self, uid: bytes, why: Why) -> None:

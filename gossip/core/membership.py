@@ -63,17 +63,19 @@ class Membership:
         """Know all that this table holds, this member among them, without a word to anybody (a
         simulation begins so). Neither may change any more: they are shared."""
         self.table.adopt(table)
-        self.view_changes.rings = rings
+        self.view_changes.begin(rings)
         self._moved()
 
     def apply_view(self) -> None:
         """Take all changes since the last time into the rings, and move links."""
+        before = self.rings
         if self.view_changes.apply():
             self._moved()
+        if self.rings is not before:
             self.context.emit(ViewChanged(len(self.rings)))
 
     def _moved(self) -> None:
-        self.detection.new_view(self.rings)
+        self.detection.new_view(self.rings, self.view_changes.fit)
         if not self.roster.is_leaf:
             watch = self.detection.watch
             kept = {*watch.subjects, *watch.observers}

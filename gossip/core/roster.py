@@ -88,7 +88,7 @@ class Roster:
             self.table.merge(record.uid, ALIVE, record.incarnation, record=record, since=0)
             self.table.rows[record.uid].learned = context.wall_ms
             rings = self.view_changes.rings
-            self.view_changes.rings = rings.changed({record.uid: zone_of(record)}, ())
+            self.view_changes.begin(rings.changed({record.uid: zone_of(record)}, ()))
 
     @property
     def me(self) -> wire.Record:

@@ -76,6 +76,10 @@ class Subjects:
             if self.fresh(subject) and not subject.missing and subject.heard <= now
         ]
 
+    def doubted(self) -> set[bytes]:
+        """Those that are missing or that the mesh was told of."""
+        return {uid for uid, one in self._subjects.items() if one.missing or one.alert != HEARD}
+
     @property
     def cut_off(self) -> bool:
         """Whether nobody is heard, though all should have beaten by now."""

@@ -65,16 +65,20 @@ class Verdicts:
     on_cleared: Callable[[bytes], None]
     on_dead: Callable[[bytes, int], None]
     rings: Rings = field(default_factory=lambda: Rings(1))
+    """Of the fit: who has a vote, as far as is known here."""
+    view: Rings = field(default_factory=lambda: Rings(1))
+    """Of all in the view: whose word is taken as well."""
     cases: dict[bytes, Case] = field(default_factory=dict)
     accused: set[bytes] = field(default_factory=set)
     _past: list[tuple[float, Rings]] = field(default_factory=list)
 
-    def new_view(self, rings: Rings) -> None:
-        """The rings changed."""
+    def new_view(self, view: Rings, fit: Rings) -> None:
+        """The rings changed: those of all in the view, or of the fit among them."""
         now = self.context.now
-        self._past = [(until, old) for until, old in self._past if until > now][-3:]
-        self._past.append((now + RECENT, self.rings))
-        self.rings = rings
+        if view is not self.view:
+            self._past = [(until, old) for until, old in self._past if until > now][-3:]
+            self._past.append((now + RECENT, self.view))
+        self.view, self.rings = view, fit
         for uid in list(self.cases):
             self.evaluate(uid)
 
@@ -179,6 +183,7 @@ class Verdicts:
         now = self.context.now
         return self.table.alive(observer) and (
             observer in self.rings.observers(uid)
+            or observer in self.view.observers(uid)
             or any(until > now and observer in old.observers(uid) for until, old in self._past)
         )
 

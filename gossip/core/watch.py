@@ -57,11 +57,14 @@ class Watch:
         """Observe nobody yet."""
         self.subjects = Subjects(self.context)
 
-    def new_view(self, rings: Rings) -> None:
-        """The rings changed: who observes whom is new."""
+    def new_view(self, view: Rings, fit: Rings) -> None:
+        """The rings changed: who observes whom is new. Whom this member misses or accuses it goes
+        on observing: nobody else can take its word back."""
         context = self.context
-        self.observers = rings.observers(context.uid)
-        subjects = rings.subjects(context.uid)
+        own = view.observers(context.uid), fit.observers(context.uid)
+        self.observers = tuple(dict.fromkeys(uid for some in own for uid in some))
+        subjects = view.subjects(context.uid) | fit.subjects(context.uid)
+        subjects |= self.subjects.doubted() & view.uids
         for uid in sorted(set(self.subjects) - subjects):
             if self.subjects.remove(uid).missing:
                 self.on_missing(uid, False)

@@ -83,3 +83,9 @@ def cut(
 def others(processes: Sequence[Process], *without: Process) -> list[Process]:
     """All but these."""
     return [process for process in processes if process not in without]
+
+
+def observers(processes: Sequence[Process], subject: Process) -> list[Process]:
+    """Those of these that observe `subject`, by its own view."""
+    chosen = subject.node.members.rings.observers(subject.uid)
+    return [process for process in processes if process.uid in chosen]

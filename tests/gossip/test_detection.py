@@ -15,7 +15,17 @@ from meshcache.gossip.core.events import (
 from meshcache.gossip.core.links import EXPELLED
 from meshcache.gossip.core.settings import LAN, Settings
 from meshcache.gossip.core.verdicts import SILENT
-from tests.gossip.meshes import agreed, all_see, cut, events, mesh, others, state, told_of
+from tests.gossip.meshes import (
+    agreed,
+    all_see,
+    cut,
+    events,
+    mesh,
+    observers,
+    others,
+    state,
+    told_of,
+)
 
 SIZES = [2, 3, 4, 5, 6, 7, 12, 40]
 
@@ -243,20 +253,64 @@ def test_the_dead_are_forgotten_after_a_day_and_do_not_come_back() -> None:
 def test_the_two_sides_of_a_partition_fail_each_other_and_heal() -> None:
     network, processes = mesh(20)
     heal = cut(network, processes[:10])
+    began = network.now
     for side in processes[:10], processes[10:]:
-        assert network.run_until(agreed(side), network.now + 20)
+        assert network.run_until(agreed(side), began + 10)
     network.run(30)
     heal()
     healed = network.now
     assert network.run_until(agreed(processes), healed + 5)
 
 
-@pytest.mark.parametrize("small", [1, 2, 5])
-def test_the_small_side_of_a_cut_comes_to_see_itself_alone(small: int) -> None:
+@pytest.mark.parametrize(("small", "within"), [(1, 41), (2, 45), (5, 20)])
+def test_the_small_side_of_a_cut_comes_to_see_itself_alone(small: int, within: float) -> None:
     network, processes = mesh(20)
     cut(network, processes[:small])
-    assert network.run_until(agreed(processes[small:]), network.now + 10)
-    assert network.run_until(agreed(processes[:small]), network.now + 70)
+    began = network.now
+    assert network.run_until(agreed(processes[small:]), began + 10)
+    assert network.run_until(agreed(processes[:small]), began + within)
+
+
+def test_who_dies_together_with_all_its_observers_is_suspect_within_five_seconds() -> None:
+    network, processes = mesh(30)
+    subject = processes[5]
+    dead = [subject, *observers(processes, subject)]
+    for process in dead:
+        network.switch_off(process)
+    rest = others(processes, *dead)
+    assert network.run_until(all_see(rest, subject, State.SUSPECT), network.now + 5)
+
+
+def test_the_view_moves_for_a_suspect_only_once_it_is_failed() -> None:
+    network, processes = mesh(20)
+    victim, one = processes[5], processes[0]
+    network.switch_off(victim)
+    assert network.run_until(all_see([one], victim, State.SUSPECT), network.now + 5)
+    network.run(2)
+    members = one.node.members
+    assert victim.uid in members.rings.uids
+    assert victim.uid not in members.detection.rings.uids  # it observes nobody
+    assert members.detection.verdicts.accusers(victim.uid)  # but is observed
+    assert not events(one, ViewChanged, network.now - 5)
+    assert network.run_until(all_see([one], victim, State.FAILED), network.now + 8)
+    network.run(1)
+    assert members.rings is members.detection.rings
+
+
+def test_who_misses_a_member_goes_on_looking_when_others_come_to_observe_it() -> None:
+    network, processes = mesh(12)
+    subject = processes[5]
+    observer = observers(processes, subject)[0]
+    heal = cut(network, [observer], [subject])
+    network.run(3)
+    for number in range(30):
+        network.start(f"late{number}", seeds=["n0:1"])
+    network.run(5)
+    watch = observer.node.members.detection.watch
+    assert subject.uid not in observer.node.members.rings.subjects(observer.uid)
+    assert watch.misses(subject.uid)
+    heal()
+    assert network.run_until(lambda: not watch.misses(subject.uid), network.now + 10)
 
 
 def test_who_hears_nobody_accuses_and_fails_nobody_for_forty_seconds() -> None:

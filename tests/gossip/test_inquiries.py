@@ -9,16 +9,11 @@ from meshcache.gossip.core.events import MemberFailed, MemberSuspect, State
 from meshcache.gossip.core.inquiries import Inquiry
 from meshcache.gossip.core.verdicts import SILENT
 from meshcache.gossip.sim.process import Process
-from tests.gossip.meshes import agreed, all_see, cut, events, mesh, others
+from tests.gossip.meshes import agreed, all_see, cut, events, mesh, observers, others
 
 
 def total(processes: list[Process], what: str) -> int:
     return sum(process.node.context.counts[what] for process in processes)
-
-
-def observers(processes: list[Process], subject: Process) -> list[Process]:
-    rings = subject.node.members.rings
-    return [one for one in processes if one.uid in rings.observers(subject.uid)]
 
 
 def inquiry(*answers: bool | None, arbiters: bool = False) -> Inquiry:
