@@ -94,45 +94,46 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class MemberJoined:
+class _OfMember:
+    """Something about one member, as it is now."""
+
+    member: Member
+
+
+class MemberJoined(_OfMember):
     """A member is here: new, or back from `failed`."""
 
-    member: Member
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MemberUpdated:
+class MemberUpdated(_OfMember):
     """A member changed its tags or its address."""
 
-    member: Member
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MemberSuspect:
+class MemberSuspect(_OfMember):
     """A majority of its observers miss a member: route around it, move nothing."""
 
-    member: Member
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MemberAlive:
+class MemberAlive(_OfMember):
     """A suspect answered."""
 
-    member: Member
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MemberFailed:
+class MemberFailed(_OfMember):
     """A member is dead to the mesh: what it owned moves."""
 
-    member: Member
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MemberLeft:
+class MemberLeft(_OfMember):
     """A member left by its own will."""
 
-    member: Member
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

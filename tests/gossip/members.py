@@ -1,6 +1,9 @@
 """Real members over loopback for tests, and what is asked of them."""
 
-from collections.abc import Awaitable, Callable
+import contextlib
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 
 from meshcache.gossip import Gossip, State
 
@@ -19,6 +22,19 @@ async def main():
 asyncio.run(main())
 """
 """A member in a process of its own: ``python -c CHILD KEY-IN-HEX SEED``; prints its address."""
+
+
+@contextlib.contextmanager
+def member_process(seed: str) -> Iterator[subprocess.Popen[str]]:
+    """A member called `child`, in a process of its own that is killed at the end."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, KEY.hex(), seed], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate(timeout=10)
 
 
 def knows(gossip: Gossip, *names: str, state: State = State.ALIVE) -> bool:

@@ -16,6 +16,11 @@ def total(processes: list[Process], what: str) -> int:
     return sum(process.node.context.counts[what] for process in processes)
 
 
+def subjects(processes: list[Process], observer: Process) -> list[Process]:
+    watched = observer.node.members.detection.watch.subjects
+    return [one for one in processes if one.uid in watched]
+
+
 def inquiry(*answers: bool | None, arbiters: bool = False) -> Inquiry:
     return Inquiry(1, 0.0, {bytes([n]): answer for n, answer in enumerate(answers)}, arbiters)
 
@@ -90,8 +95,7 @@ def test_where_a_fifth_of_the_segments_is_lost_doubts_stay_among_the_observers()
 def test_who_misses_all_its_subjects_but_one_accuses_none_that_others_hear() -> None:
     network, processes = mesh(20)
     observer = processes[0]
-    subjects = sorted(observer.node.members.detection.watch.subjects)[1:]  # it still hears one
-    cut(network, [observer], [one for one in processes if one.uid in subjects])
+    cut(network, [observer], subjects(processes, observer)[1:])  # it still hears one
     network.run(40)
     assert observer.node.context.counts["observers_asked"] > 0
     assert total(processes, "alerts") == 0
@@ -101,9 +105,7 @@ def test_who_misses_all_its_subjects_but_one_accuses_none_that_others_hear() -> 
 def test_where_no_other_observer_answers_arbiters_that_reach_the_member_keep_one_silent() -> None:
     network, processes = mesh(30)
     observer = processes[0]
-    subject = next(
-        one for one in processes if one.uid in observer.node.members.detection.watch.subjects
-    )
+    subject = subjects(processes, observer)[0]
     circle = others(observers(processes, subject), observer)
     cut(network, [observer], [subject, *circle])
     network.run(15)
@@ -116,9 +118,7 @@ def test_where_no_other_observer_answers_arbiters_that_reach_the_member_keep_one
 def test_who_is_dead_with_its_other_observers_is_accused_on_the_word_of_arbiters() -> None:
     network, processes = mesh(30)
     observer = processes[0]
-    subject = next(
-        one for one in processes if one.uid in observer.node.members.detection.watch.subjects
-    )
+    subject = subjects(processes, observer)[0]
     dead = [subject, *others(observers(processes, subject), observer)]
     for process in dead:
         network.switch_off(process)
@@ -170,11 +170,7 @@ def test_who_is_asked_does_not_answer_from_memory_but_looks() -> None:
 def test_lies_to_an_observer_that_asks_make_no_suspect() -> None:
     network, processes = mesh(20)
     observer, foe = processes[0], processes[1]
-    subject = next(
-        one
-        for one in processes
-        if one.uid in observer.node.members.detection.watch.subjects and one is not foe
-    )
+    subject = others(subjects(processes, observer), foe)[0]
     cut(network, [observer], [subject])
     for number in range(1, 200):
         link = observer.node.links.of(foe.uid)

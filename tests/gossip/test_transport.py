@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -26,7 +24,7 @@ from meshcache.gossip import (
     State,
     TagsTooLarge,
 )
-from tests.gossip.members import CHILD, KEY, Start, knows
+from tests.gossip.members import KEY, Start, knows, member_process
 from tests.support.wait import eventually
 
 
@@ -80,28 +78,19 @@ async def test_a_killed_process_is_failed_within_two_seconds(start: Start) -> No
     b = await start("b", a)
     heard: list[object] = []
     b.subscribe(heard.append)
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, KEY.hex(), a.address], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    with member_process(a.address) as child:
         await eventually(lambda: all(knows(one, "a", "b", "child") for one in (a, b)))
         child.send_signal(signal.SIGKILL)
         await eventually(
             lambda: all(knows(one, "child", state=State.FAILED) for one in (a, b)), within=2
         )
-    finally:
-        child.kill()
-        child.communicate(timeout=10)
     assert sum(isinstance(event, MemberFailed) for event in heard) == 1
 
 
 async def test_a_stopped_process_is_suspect_and_comes_back(start: Start) -> None:
     a = await start("a")
     b = await start("b", a)
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, KEY.hex(), a.address], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    with member_process(a.address) as child:
         await eventually(lambda: all(knows(one, "a", "b", "child") for one in (a, b)))
         child.send_signal(signal.SIGSTOP)
         await eventually(
@@ -110,9 +99,6 @@ async def test_a_stopped_process_is_suspect_and_comes_back(start: Start) -> None
         )
         child.send_signal(signal.SIGCONT)
         await eventually(lambda: all(knows(one, "a", "b", "child") for one in (a, b)), within=2)
-    finally:
-        child.kill()
-        child.communicate(timeout=10)
 
 
 async def test_a_restart_at_the_same_address_is_another_member(start: Start) -> None:
