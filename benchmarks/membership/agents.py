@@ -48,7 +48,7 @@ async def ours(name: str, host: str, port: int, seeds: list[str]) -> None:
     """A member of meshcache.gossip."""
     from meshcache import gossip as library
 
-    words = {
+    words: dict[type, str] = {
         library.MemberJoined: "joined",
         library.MemberAlive: "alive",
         library.MemberSuspect: "suspect",
