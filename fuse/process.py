@@ -52,8 +52,10 @@ class WorkerProcess:
         self._condemned = False
 
     def send(self, message: object, files: Sequence[int] = ()) -> None:
-        """Say something; the descriptors stay the caller's. To one that has ended, or does not
-        listen, it is lost."""
+        """Say something; the descriptors stay the caller's. To one that has ended or was
+        let go, or does not listen, it is lost."""
+        if self.control.fileno() < 0:
+            return
         with contextlib.suppress(ConnectionError, BlockingIOError):
             socket.send_fds(self.control, [encode(message)], list(files), socket.MSG_DONTWAIT)
 

@@ -11,8 +11,9 @@ import pytest
 
 from benchmarks import workers
 from meshcache.fuse.crew import Crew, MountLost
-from meshcache.fuse.messages import Begin, Report, Serve, decode_to_agent
+from meshcache.fuse.messages import Begin, Ping, Report, Serve, decode_to_agent
 from meshcache.fuse.poll import Poll
+from meshcache.fuse.process import WorkerProcess
 from tests.support.wait import wait_until
 
 INIT = struct.pack("=IIQQIIIIIIIII", 104, 26, 2, 0, 0, 0, 0, 0, 7, 41, 131072, 0x73FFFFFB, 0xFF)
@@ -138,3 +139,10 @@ def test_a_door_takes_the_place_of_the_one_before(stage: Stage) -> None:
     ends[1].close()
     stage.until(lambda: stage.doors_wanted == 1)
     ends[0].close()
+
+
+def test_what_is_said_to_a_worker_that_was_let_go_is_lost() -> None:
+    worker = WorkerProcess()
+    worker.close()
+    worker.send(Ping())
+    assert worker.control.fileno() == -1
