@@ -1,6 +1,7 @@
 """What the kernel is told of a new head."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,7 +18,8 @@ class Kernel:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[tuple[int, bytes]] = []
         self.directories: list[int] = []
-        self.device, self._other = os.pipe()[::-1]
+        self._other, self.device = os.pipe()
+        self._knows = True
         monkeypatch.setattr("pyfuse3.invalidate_entry", lambda *entry: self.names.append(entry))
         monkeypatch.setattr(
             "pyfuse3.invalidate_inode",
@@ -26,6 +28,7 @@ class Kernel:
 
     def refuse(self) -> None:
         """As one that does not know what is written to it."""
+        self._knows = False
         os.close(self._other)  # a pipe that nobody reads
 
     def written(self) -> bytes:
@@ -33,6 +36,15 @@ class Kernel:
 
     def close(self) -> None:
         os.close(self.device)
+        if self._knows:
+            os.close(self._other)
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    kernel = Kernel(monkeypatch)
+    yield kernel
+    kernel.close()
 
 
 def heads(count: int) -> tuple[Snapshot, Snapshot]:
@@ -41,23 +53,20 @@ def heads(count: int) -> tuple[Snapshot, Snapshot]:
     return Snapshot(snapshot_of({"stays": b""})), Snapshot(snapshot_of(files | {"stays": b""}))
 
 
-def test_names_are_taken_back_one_by_one_if_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = Kernel(monkeypatch)
+def test_names_are_taken_back_one_by_one_if_they_are_few(kernel: Kernel) -> None:
     assert invalidate.take_back(*heads(FEW), kernel.device) == FEW
     assert sorted(kernel.names) == [(ROOT_INODE, b"%d" % number) for number in range(FEW)]
     assert kernel.directories == [ROOT_INODE]
 
 
-def test_and_all_at_once_if_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = Kernel(monkeypatch)
+def test_and_all_at_once_if_they_are_many(kernel: Kernel) -> None:
     assert invalidate.take_back(*heads(MANY), kernel.device) == MANY
     assert len(kernel.written()) == 16
     assert kernel.names == []
     assert kernel.directories == [ROOT_INODE]
 
 
-def test_or_one_by_one_where_the_kernel_does_not_know_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = Kernel(monkeypatch)
+def test_or_one_by_one_where_the_kernel_does_not_know_how(kernel: Kernel) -> None:
     kernel.refuse()
     assert invalidate.take_back(*heads(MANY), kernel.device) == MANY
     assert len(kernel.names) == MANY
