@@ -15,8 +15,11 @@ HASHED_AT_ONCE = 128 * KIB
 """Bytes up to which hashing takes less than handing it to a thread."""
 
 Memory = mmap.mmap | memoryview
-"""What a draft lies in: its file's mapping, or, if it is small, memory that is written to a file in
-one go. A small file's mapping would cost more than all else that is done for the block."""
+"""What a draft lies in: memory that is written to a file in one go, or a file's mapping."""
+
+Write = Callable[[Any, bytes], None]
+"""Writes the memory's bytes, which have these checksums, to where `Publish` finds them, if it can.
+Runs in the thread that hashes."""
 
 Publish = Callable[[Any, bytes], Held]
 """Makes the memory's bytes with these checksums a block; raises StoreFull if it cannot."""
@@ -32,6 +35,7 @@ class Draft:
         memory: Memory,
         *,
         publish: Publish,
+        write: Write | None = None,
         remove: Callable[[], None],
         later: Later,
     ) -> None:
@@ -41,6 +45,7 @@ class Draft:
         self._memory: Memory | None = memory
         self._view: memoryview | None = memoryview(memory)[:length]
         self._publish = publish
+        self._write = write
         self._remove = remove
         self._later = later
         self._committing = False
@@ -54,8 +59,8 @@ class Draft:
         return self._view
 
     async def commit(self, checksums: bytes | None = None) -> Held:
-        """Hash the bytes, in a thread if they are many, and make them a block that is lent to the
-        caller.
+        """Hash the bytes and write them, in a thread if they are many, and make them a block that
+        is lent to the caller.
 
         When two drafts of one block are committed, the later one takes the name; both are good.
         A commit that is cancelled or raises has aborted the draft.
@@ -89,12 +94,12 @@ class Draft:
         return held
 
     async def _hashed(self) -> bytes:
-        if self._view is None:
+        if self._memory is None:
             return b""
-        box = [self._view]
+        box = [self._memory]
         if self.length <= HASHED_AT_ONCE:
-            return _hash(box)
-        return await asyncio.to_thread(_hash, box)
+            return _hash(box, self.length, self._write)
+        return await asyncio.to_thread(_hash, box, self.length, self._write)
 
     def abort(self) -> None:
         """Throw the bytes away. Idempotent; does nothing after a commit."""
@@ -108,10 +113,14 @@ class Draft:
             self._later(self.abort)
 
 
-def _hash(box: list[memoryview]) -> bytes:
-    # The view comes in a box that is emptied here. The executor keeps its arguments for a moment
+def _hash(box: list[Memory], length: int, write: Write | None) -> bytes:
+    # The memory comes in a box that is emptied here. The executor keeps its arguments for a moment
     # after the result is known; the block would still be in use when its commit has returned.
-    return checksums(box.pop())
+    memory = box.pop()
+    found = checksums(memoryview(memory)[:length])
+    if write is not None:
+        write(memory, found)
+    return found
 
 
 def _mismatch(block_id: BlockId, wanted: bytes, found: bytes) -> str:

@@ -165,6 +165,7 @@ def map_read_only(fd: int, length: int) -> mmap.mmap:
         raise EnvironmentUnfit(f"cannot map {length} bytes: {error.strerror}") from error
 
 
-def when_gone(mapping: mmap.mmap, later: Later, done: Callable[[], None]) -> None:
-    """Have `done` called soon after the last reference to the mapping is gone, in any thread."""
-    weakref.finalize(mapping, later, done).atexit = False
+def when_gone(memory: object, later: Later, done: Callable[[], None]) -> None:
+    """Have `done` called soon after the last reference to a mapping, or an array, is gone, in any
+    thread."""
+    weakref.finalize(memory, later, done).atexit = False

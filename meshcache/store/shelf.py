@@ -98,6 +98,15 @@ class Shelf:
         self.counters.evictions += 1
         self.counters.evicted_bytes += record.charge
 
+    def create(self, record: Record, place: str) -> None:
+        """A new file at `place`, empty; its record is admitted.
+
+        Raises:
+            StoreFull: the disk is full or refuses.
+        """
+        self._on_disk(record, lambda: os.close(_new(place, os.O_WRONLY)))
+        self.ledger.admit(record)
+
     def allocate(self, record: Record, place: str, size: int) -> mmap.mmap:
         """A new file of `size` bytes at `place`, mapped; its record is admitted.
 
@@ -185,8 +194,12 @@ def _times(seconds: float) -> tuple[int, int]:
     return int(seconds * 1e9), int(seconds * 1e9)
 
 
+def _new(place: str, mode: int) -> int:
+    return os.open(place, mode | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
 def _new_mapping(place: str, size: int) -> mmap.mmap:
-    fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = _new(place, os.O_RDWR)
     try:
         os.posix_fallocate(fd, 0, size)
         return mmap.mmap(fd, size)
@@ -198,12 +211,29 @@ def _new_mapping(place: str, size: int) -> mmap.mmap:
 
 
 def _write_new(place: str, data: memoryview) -> None:
-    fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = _new(place, os.O_WRONLY)
     try:
-        if os.write(fd, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _write(fd, data)
     except BaseException:
         os.unlink(place)
         raise
     finally:
         os.close(fd)
+
+
+def write_over(place: str, data: memoryview) -> None:
+    """Write into the empty file at `place`, which is there.
+
+    Raises:
+        OSError: it is not; or the disk is full or refuses.
+    """
+    fd = os.open(place, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        _write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, data: memoryview) -> None:
+    if os.write(fd, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

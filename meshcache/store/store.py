@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import mmap
 import os
 import random
 import time
@@ -12,21 +11,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from meshcache.block import MIN_BLOCK_SIZE, BlockId
 from meshcache.errors import ChecksumMismatch, InvalidInput, StoreFull, StoreUnusable
-from meshcache.store.draft import HASHED_AT_ONCE, Draft
+from meshcache.store.draft import Draft
+from meshcache.store.drafts import Drafts
 from meshcache.store.folder import Folder
-from meshcache.store.held import Held, Lent, when_gone
+from meshcache.store.held import Held, Lent
 from meshcache.store.ledger import Record, charge_of
-from meshcache.store.memory import check_length, lend_copy
+from meshcache.store.memory import check_length
 from meshcache.store.shelf import Shelf
-from meshcache.store.trailer import encode, read_trailer, trailer_size, verify
+from meshcache.store.trailer import read_trailer, verify
 from meshcache.units import format_size
-
-SMALL = HASHED_AT_ONCE
-"""Bytes up to which a block is filled in memory and written to its file in one go."""
 
 
 class Store:
@@ -37,8 +32,9 @@ class Store:
         self._shelf = shelf
         self._ledger = shelf.ledger
         self._lent: dict[BlockId, Lent] = {}
-        self._drafts: weakref.WeakSet[Draft] = weakref.WeakSet()
         self._later: deque[Callable[[], None]] = deque()
+        self._drafts = Drafts(shelf, self._name, self._later.append)
+        self._open_drafts: weakref.WeakSet[Draft] = weakref.WeakSet()
         self._flags = os.RWF_NOWAIT
 
     @classmethod
@@ -240,71 +236,6 @@ class Store:
         if self._lent.get(lent.id) is lent:
             del self._lent[lent.id]
 
-    # --- keeping ----------------------------------------------------------------------------
-
-    def reserve(self, block_id: BlockId, length: int) -> Draft:
-        """Space for a block of `length` bytes: evicted for and, unless it is small, allocated and
-        mapped.
-
-        Blocks the thread while the kernel allocates: about 0.05 ms for 4 MiB on ext4, 1.2 ms on
-        tmpfs, which zeroes the memory that filling the draft would have to zero.
-
-        Raises:
-            InvalidInput: the block cannot have that length.
-            StoreFull: all other blocks are in use, or the disk is full or refuses.
-        """
-        check_length(block_id, length)
-        self._settle()
-        record = Record(block_id, charge_of(length), 0.0, checked=True)
-        self._shelf.make_room(record)
-        draft = (self._small if length <= SMALL else self._mapped)(record, length)
-        self._drafts.add(draft)
-        return draft
-
-    def _small(self, record: Record, length: int) -> Draft:
-        self._ledger.admit(record)
-        self._ledger.use(record)
-        return Draft(
-            record.id,
-            length,
-            np.empty(length + trailer_size(length), np.uint8).data,  # not zeroed first
-            publish=partial(self._write, record, length),
-            remove=partial(self._ledger.give_back, record),
-            later=self._later.append,
-        )
-
-    def _mapped(self, record: Record, length: int) -> Draft:
-        place = self._shelf.folder.new_draft()
-        mapping = self._shelf.allocate(record, place, length + trailer_size(length))
-        self._ledger.use(record)
-        when_gone(mapping, self._later.append, partial(self._ledger.give_back, record))
-        return Draft(
-            record.id,
-            length,
-            mapping,
-            publish=partial(self._publish, record, place, length),
-            remove=partial(self._shelf.drop_draft, record, place),
-            later=self._later.append,
-        )
-
-    def _publish(
-        self, record: Record, place: str, length: int, mapping: mmap.mmap, checksums: bytes
-    ) -> Held:
-        mapping[length:] = encode(record.id, length, checksums)
-        return self._name(record, place, length, checksums)
-
-    def _write(self, record: Record, length: int, data: memoryview, checksums: bytes) -> Held:
-        data[length:] = encode(record.id, length, checksums)
-        place = self._shelf.folder.new_draft()
-        try:
-            self._shelf.write(record, place, data)
-            held = self._name(record, place, length, checksums)
-        except StoreFull:  # the bytes are here all the same
-            self._shelf.drop_draft(record, place)
-            held = lend_copy(record.id, data[:length], checksums)
-        self._ledger.give_back(record)
-        return held
-
     def _name(self, record: Record, place: str, length: int, checksums: bytes) -> Held:
         """Lend the whole file at `place`, and give it its block's name."""
         try:
@@ -318,6 +249,26 @@ class Store:
             self._lent[record.id] = lent
         return held
 
+    # --- keeping ----------------------------------------------------------------------------
+
+    def reserve(self, block_id: BlockId, length: int) -> Draft:
+        """Space for a block of `length` bytes: evicted for, and filled in memory unless it is long
+        (`meshcache.store.drafts`). The caller has taken `length` bytes from its budget.
+
+        Blocks the thread while the kernel makes a file; one that is mapped is allocated, too.
+
+        Raises:
+            InvalidInput: the block cannot have that length.
+            StoreFull: all other blocks are in use, or the disk is full or refuses.
+        """
+        check_length(block_id, length)
+        self._settle()
+        record = Record(block_id, charge_of(length), 0.0, checked=True)
+        self._shelf.make_room(record)
+        draft = self._drafts.make(record, length)
+        self._open_drafts.add(draft)
+        return draft
+
     def discard(self, block_id: BlockId) -> None:
         """Remove a block; those who have it on loan keep it. Does nothing if it is not here."""
         self._settle()
@@ -329,7 +280,7 @@ class Store:
         """Abort the drafts and let others have the folder. Loans stay good. Idempotent."""
         if self._shelf.closed:
             return
-        for draft in list(self._drafts):
+        for draft in list(self._open_drafts):
             draft.abort()
         self._settle()
         self._shelf.closed = True

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,9 +109,9 @@ async def test_a_cancelled_commit_has_aborted(
     gate = threading.Event()
     hashed = draft_module._hash
 
-    def held_up(box: list[memoryview]) -> bytes:
+    def held_up(*given: Any) -> bytes:
         gate.wait(10)
-        return hashed(box)
+        return hashed(*given)
 
     monkeypatch.setattr(draft_module, "_hash", held_up)
     store = open_store(quota=CHARGE)
@@ -124,6 +125,7 @@ async def test_a_cancelled_commit_has_aborted(
         store.reserve(block_id(2), SIZE)
     gate.set()
     await eventually(lambda: store.used == 0)
+    assert files(tmp_path / "cache") == []
 
 
 async def test_closing_aborts_drafts_and_their_commits_fail(
@@ -188,6 +190,8 @@ async def test_a_block_larger_than_the_quota_evicts_nothing(open_store: Opener) 
         ("rename", 1000, charge_of(1000)),
         ("write", 1000, 0),
         ("write some", 1000, 0),
+        ("write", SIZE, 0),
+        ("write some", SIZE, 0),
     ],
 )
 async def test_a_block_that_cannot_be_kept_is_still_read(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from meshcache.errors import MeshcacheError
-from meshcache.store import Store
+from meshcache.store import Store, drafts
 from meshcache.store.ledger import charge_of
 from tests.support.blocks import SIZE, block_id, fill, is_right
 
@@ -30,7 +30,7 @@ WRITER = """
 import asyncio, itertools, random, sys
 from pathlib import Path
 from meshcache.errors import StoreFull
-from meshcache.store import Store
+from meshcache.store import Store, drafts
 from tests.support.blocks import SIZE, block_id, fill
 
 async def main():
@@ -110,7 +110,10 @@ class Stop(BaseException):
     """The process ends here."""
 
 
-CHANGES = ("open", "posix_fallocate", "utime", "rename", "unlink", "mkdir", "chmod", "ftruncate")
+CHANGES = (
+    *("open", "posix_fallocate", "write", "utime", "rename", "unlink", "mkdir", "chmod"),
+    "ftruncate",
+)
 
 
 @contextmanager
@@ -163,13 +166,15 @@ async def a_life(folder: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("in_memory", "filled_by"), [(SIZE, "write"), (0, "posix_fallocate")])
 async def test_a_stop_at_each_change_of_the_folder_leaves_whole_blocks_only(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int, filled_by: str
 ) -> None:
+    monkeypatch.setattr(drafts, "IN_MEMORY", in_memory)
     with stopping_at(1 << 30, after=False) as made:
         await a_life(tmp_path / "whole")
     total = len(made)
-    assert {"open", "posix_fallocate", "utime", "rename", "unlink", "mkdir"} <= set(made)
+    assert {"open", filled_by, "utime", "rename", "unlink", "mkdir"} <= set(made)
     # The 256 folders are made one by one, all alike: try the first of them and the last.
     points = [n for n in range(1, total + 1) if made[n - 1] != "mkdir" or n < 6]
     copy = tmp_path / "copy"
