@@ -24,6 +24,9 @@ from meshcache.gossip import (
     State,
     TagsTooLarge,
 )
+from meshcache.gossip.core.events import Why
+from meshcache.gossip.keyring import KeyRing
+from meshcache.gossip.transport import Transport
 from tests.gossip.members import KEY, Start, knows, member_process
 from tests.support.wait import eventually
 
@@ -99,6 +102,36 @@ async def test_a_stopped_process_is_suspect_and_comes_back(start: Start) -> None
         )
         child.send_signal(signal.SIGCONT)
         await eventually(lambda: all(knows(one, "a", "b", "child") for one in (a, b)), within=2)
+
+
+async def test_a_dial_is_refused_where_nobody_listens_not_where_nobody_has_time_to_accept() -> None:
+    ended: dict[int, Why] = {}
+
+    def ignore(*_: object) -> None:
+        pass
+
+    transport = Transport(
+        KeyRing([KEY]),
+        on_frames=ignore,
+        on_closed=ended.__setitem__,
+        on_busy=ignore,
+        on_refused=ignore,
+        on_guest=ignore,
+        on_error=ignore,
+    )
+    await transport.start("127.0.0.1", 0)
+    try:
+        with socket.socket() as starved, socket.socket() as queued, socket.socket() as closed:
+            for sock in starved, closed:
+                sock.bind(("127.0.0.1", 0))
+            starved.listen(0)
+            queued.connect(starved.getsockname())  # takes the queue's only place
+            for number, sock in ((1, starved), (2, closed)):
+                transport.open(number, f"127.0.0.1:{sock.getsockname()[1]}")
+            await eventually(lambda: len(ended) == 2, within=10)
+    finally:
+        await transport.close()
+    assert ended == {1: Why.UNREACHABLE, 2: Why.REFUSED}
 
 
 async def test_a_restart_at_the_same_address_is_another_member(start: Start) -> None:
