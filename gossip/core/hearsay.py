@@ -25,6 +25,8 @@ class Hearsay:
     """What one node has heard and does not believe yet."""
 
     context: Context
+    is_leaf: bool = False
+    """A leaf passes on nothing that it believes, and often has missed the signs: it may err."""
     _early: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """Uid -> (incarnation, status)."""
     _doubted: dict[bytes, tuple[int, int]] = field(default_factory=dict)
@@ -56,7 +58,8 @@ class Hearsay:
         self._doubted[uid] = incarnation, cause
         self.context.counts["deaths_doubted"] += 1
         settings = self.context.settings
-        patience = settings.hold if cause == SILENT else settings.hearing
+        slow = cause == SILENT and not self.is_leaf
+        patience = settings.hold if slow else settings.hearing
         self.context.timers.set(("hearing", uid), self.context.now + patience)
         return True
 

@@ -79,7 +79,7 @@ class Roster:
         """Members that failed without a refusal: they may come back."""
         self.table = Table(context.settings.members)
         self.is_leaf = record.role == LEAF
-        self.hearsay = Hearsay(context)
+        self.hearsay = Hearsay(context, self.is_leaf)
         self.reentry = Reentry(context, self.table, self.lost)
         self.myself = Myself(context, record, self.table, links, spread, self.reentry, self._raised)
         self.view_changes = ViewChanges(context, self.table)
