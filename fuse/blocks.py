@@ -12,7 +12,6 @@ holds it until then.
 
 import asyncio
 import os
-import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -37,16 +36,13 @@ MAPPING_THREADS = 4
 """Threads that map and populate. Each is mostly in the kernel, waiting for a disk."""
 
 
-MAX_MAPPED = 16384
-"""Blocks mapped at most, whatever the budget. A process may have 65530 mappings (vm.max_map_count)
-and each of ours holds a descriptor, too (Python before 3.13)."""
+MAX_MAPPED = 49152
+"""Blocks mapped at most, whatever the budget: a process may have 65530 mappings (vm.max_map_count),
+and each takes about 1 KB of the worker's memory besides its page tables."""
 
 PEEK_AFTER = 0.001
 """Seconds after which a reader asks for its part of a block alone: what the agent holds is there
 by then."""
-
-_OTHER_FILES = 256
-"""Descriptors left for everything else."""
 
 _LOG_EVERY = 1.0
 """Seconds between two log lines about blocks that could not be had: when an origin is down, every
@@ -188,9 +184,8 @@ class Blocks:
         if self.block_size and self.block_size != block_size:
             raise StoreError(f"blocks of {block_size} bytes on a mount with {self.block_size}")
         self.block_size = block_size
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.window.budget = budget
-        self.window.most = min(MAX_MAPPED, files - _OTHER_FILES, most)
+        self.window.most = min(MAX_MAPPED, most)
 
     def use(self, door: PacketSocket, find: Callable[[int], Found]) -> None:
         """Ask over this door from now on, and say again what is still wished for.

@@ -41,6 +41,14 @@ _MAX_MESSAGE = 1000
 """Characters of an error's text that travel."""
 
 
+class Pin(Protocol):
+    """A block that is not evicted (`meshcache.store.Pin`)."""
+
+    def release(self) -> None:
+        """The borrower needs it no more. Idempotent."""
+        ...
+
+
 class Loan(Protocol):
     """A block that is held for somebody (`meshcache.store.Held`)."""
 
@@ -53,8 +61,9 @@ class Loan(Protocol):
         """A read-only descriptor of the block's file."""
         ...
 
-    def release(self) -> None:
-        """The borrower needs it no more. Idempotent."""
+    def pinned(self) -> Pin:
+        """Give it back for one without a descriptor: the worker has been sent its own, and closes
+        that once it has mapped the block."""
         ...
 
 
@@ -125,7 +134,7 @@ class Door:
 
     def __init__(self, source: DoorSource) -> None:
         self._source = source
-        self._loans: dict[int, Loan] = {}
+        self._loans: dict[int, Pin] = {}
         self._last_loan = 0
         self._coming: dict[int, tuple[Want, list[asyncio.Task[None]]]] = {}
         """What is wanted and not lent yet, by number, and those who peek at it."""
@@ -259,8 +268,8 @@ class Door:
             self._send(encode(Fail(want.seq, "MeshcacheError", repr(error)[:_MAX_MESSAGE])))
             return
         self._last_loan += 1
-        self._loans[self._last_loan] = loan
         self._send(encode(Block(want.seq, self._last_loan, loan.length)), loan.fileno())
+        self._loans[self._last_loan] = loan.pinned()
 
     def _send(self, data: bytes, *files: int) -> None:
         if self._socket is not None:

@@ -8,13 +8,10 @@ reader sees it: in a thread, unless the file is in memory.
 
 import ctypes
 import errno
-import mmap
 import os
 
-import numpy as np
-
-from meshcache.errors import StoreError
-from meshcache.store.held import map_read_only
+from meshcache.errors import EnvironmentUnfit, StoreError
+from meshcache.store.pages import Pages, map_read_only
 from meshcache.units import MIB
 
 _MADV_POPULATE_READ = 22
@@ -83,13 +80,13 @@ def map_file(file: int, length: int) -> memoryview:
         mapping = map_read_only(file, length)
         if not _is_tmpfs(status.st_dev, file):  # else the kernel need not wait for a page
             _populate(mapping, file, length)
-    except (OSError, ValueError) as error:  # ValueError: the file has shrunk meanwhile
+    except (OSError, EnvironmentUnfit) as error:
         raise StoreError(f"a block cannot be mapped: {error}") from error
-    return memoryview(mapping)
+    return mapping.data
 
 
-def _populate(mapping: mmap.mmap, file: int, length: int) -> None:
-    address = np.frombuffer(mapping, np.uint8).__array_interface__["data"][0]
+def _populate(mapping: Pages, file: int, length: int) -> None:
+    address = mapping.__array_interface__["data"][0]
     if _madvise(address, length, _MADV_POPULATE_READ) == 0:
         return
     number = ctypes.get_errno()

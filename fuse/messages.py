@@ -91,7 +91,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", array_like=True):
     budget: int
     """Bytes of blocks that the worker may keep mapped."""
     most: int
-    """Blocks that it may keep mapped: each one is an open file of the agent's, too."""
+    """Blocks that it may keep mapped."""
 
 
 class Opens(msgspec.Struct, frozen=True, tag="opens", array_like=True):

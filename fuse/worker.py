@@ -235,7 +235,7 @@ def _open(id: str, size: int, file: int) -> Snapshot:
 
 def prepare() -> None:
     """Settings of the process, which its children have as well."""
-    # Each mapping holds a descriptor.
+    # What is lent comes as a descriptor, and many may come at once.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)

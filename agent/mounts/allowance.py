@@ -1,7 +1,6 @@
 """What the workers of all mounts may keep mapped, in equal shares."""
 
 import contextlib
-import resource
 from collections.abc import Iterator
 
 from meshcache.fuse.door import Door
@@ -11,6 +10,10 @@ MAX_BYTES = 16 * GIB
 """Bytes of blocks that the workers of all mounts may keep mapped. What is mapped is page cache; its
 page tables take a five-hundredth of it. Mapped blocks are not evicted, so the workers get no more
 than three quarters of the store: new blocks come and go in the rest."""
+
+MAX_BLOCKS = 1 << 17
+"""Blocks that they may keep mapped. Each takes some hundred bytes of the agent, and no
+descriptor."""
 
 
 class Allowance:
@@ -28,9 +31,8 @@ class Allowance:
 
     @property
     def blocks(self) -> int:
-        """Blocks that each may: half of this process' descriptors are for all."""
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return files // 2 // max(1, len(self._doors))
+        """Blocks that each may."""
+        return MAX_BLOCKS // max(1, len(self._doors))
 
     @contextlib.contextmanager
     def share(self, door: Door) -> Iterator[None]:

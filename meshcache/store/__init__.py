@@ -18,8 +18,8 @@ blocking. Between two awaits the folder and the ledger agree.
 """
 
 from meshcache.store.draft import Draft
-from meshcache.store.held import Held
+from meshcache.store.held import Held, Pin
 from meshcache.store.memory import memory_draft
 from meshcache.store.store import Store
 
-__all__ = ["Draft", "Held", "Store", "memory_draft"]
+__all__ = ["Draft", "Held", "Pin", "Store", "memory_draft"]

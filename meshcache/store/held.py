@@ -1,14 +1,13 @@
 """Loans: a block that cannot be evicted while somebody reads it.
 
-All loans of a block share one descriptor and one mapping. The mapping lives as long as anything
+All loans of a block share one descriptor and one mapping; a pin has neither, as its borrower has a
+mapping of his own. The mapping lives as long as anything
 refers to it, which may be longer than the loan (a response that is being written while its request
 was given up), so nobody closes it: it goes with its last view, and counts as a use until then.
 """
 
 import asyncio
-import mmap
 import os
-import sys
 import warnings
 import weakref
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from meshcache.block import BlockId
-from meshcache.errors import EnvironmentUnfit
+from meshcache.store.pages import Pages, map_read_only
 
 Later = Callable[[Callable[[], None]], None]
 """Takes what is to be done on the event loop's thread soon; may be called from any thread."""
@@ -32,9 +31,11 @@ class Lent:
         begin: Callable[[], None],
         end: Callable[[], None],
         last: Callable[["Lent"], None],
+        unpin: Callable[[], None],
         later: Later,
     ) -> None:
-        """`begin` and `end` bracket each use; `last` is called before the descriptor closes."""
+        """`begin` and `end` bracket each use, `begin` and `unpin` each pin; `last` is called before
+        the descriptor closes."""
         self.id = block_id
         self.fd = -1
         self.length = 0
@@ -46,7 +47,8 @@ class Lent:
         self._begin = begin
         self._end = end
         self._last = last
-        self._mapping: weakref.ref[mmap.mmap] | None = None
+        self._unpin = unpin
+        self._mapping: weakref.ref[Pages] | None = None
         begin()
 
     def open(self, fd: int, length: int, checksums: bytes) -> Self:
@@ -54,7 +56,7 @@ class Lent:
         self.fd, self.length, self.checksums = fd, length, checksums
         return self
 
-    def mapping(self) -> mmap.mmap:
+    def mapping(self) -> Pages:
         """The read-only mapping of the data, made at first need."""
         mapping = self._mapping() if self._mapping else None
         if mapping is None:
@@ -63,6 +65,11 @@ class Lent:
             self._begin()
             when_gone(mapping, self.later, self._end)
         return mapping
+
+    def pin(self) -> "Pin":
+        """A use that outlives the loans."""
+        self._begin()
+        return Pin(self._unpin)
 
     def drop(self) -> None:
         """End one loan."""
@@ -74,6 +81,22 @@ class Lent:
             os.close(self.fd)
             self.fd = -1
         self._end()
+
+
+class Pin:
+    """A loan of which nothing is open here: the block stays until `release`."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        """For `Held.pinned`."""
+        self._end: Callable[[], None] | None = end
+
+    def release(self) -> None:
+        """Give it back. Idempotent."""
+        if self._end is not None:
+            end, self._end = self._end, None
+            end()
 
 
 class Held:
@@ -120,12 +143,18 @@ class Held:
         """
         lent = self._live
         if self._view is None:
-            self._view = memoryview(lent.mapping())
+            self._view = lent.mapping().data
         return self._view
 
     def share(self) -> "Held":
         """A second loan of the same block, released on its own."""
         return Held(self._live)
+
+    def pinned(self) -> Pin:
+        """Give the loan back for one that holds no descriptor, for whoever has sent it on."""
+        pin = self._live.pin()
+        self.release()
+        return pin
 
     def release(self) -> None:
         """Give the loan back. Idempotent."""
@@ -149,20 +178,6 @@ class Held:
         if lent is not None:
             warnings.warn(f"the loan of block {self.id} was never released", ResourceWarning, 2)
             lent.later(lent.drop)
-
-
-def map_read_only(fd: int, length: int) -> mmap.mmap:
-    """Map the first `length` bytes.
-
-    Raises:
-        EnvironmentUnfit: no descriptor or address space is left.
-    """
-    try:
-        if sys.version_info >= (3, 13):  # before that, a mapping has a descriptor of its own
-            return mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ, trackfd=False)
-        return mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ)
-    except OSError as error:
-        raise EnvironmentUnfit(f"cannot map {length} bytes: {error.strerror}") from error
 
 
 def when_gone(memory: object, later: Later, done: Callable[[], None]) -> None:

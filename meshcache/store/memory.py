@@ -66,7 +66,7 @@ def _publish(block_id: BlockId, length: int, fd: int, mapping: mmap.mmap, checks
     except OSError as error:
         raise StoreFull(f"block {block_id} cannot be lent: {error.strerror}") from error
     os.close(fd)
-    lent = Lent(block_id, begin=_nothing, end=_nothing, last=_ignore, later=_now)
+    lent = Lent(block_id, begin=_nothing, end=_nothing, last=_ignore, unpin=_nothing, later=_now)
     return Held(lent.open(read_only, length, checksums))
 
 

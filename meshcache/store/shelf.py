@@ -178,14 +178,14 @@ class Shelf:
             return False
         return True
 
-    def touch(self, record: Record, fd: int) -> None:
+    def touch(self, record: Record, fd: int | None = None) -> None:
         """Note on disk that the block is used now, unless that was noted lately."""
         now = self._now()
         if abs(now - record.touched) < TOUCH_EVERY or not record.listed or self.closed:
             return
         record.touched = now
         try:
-            os.utime(fd, ns=_times(now))
+            os.utime(self.folder.place(record.id) if fd is None else fd, ns=_times(now))
         except OSError:
             self.counters.failures += 1
 

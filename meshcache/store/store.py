@@ -224,6 +224,7 @@ class Store:
             begin=partial(self._ledger.use, record),
             end=partial(self._ledger.give_back, record),
             last=partial(self._last_loan, record),
+            unpin=partial(self._unpin, record),
             later=self._later.append,
         )
 
@@ -231,6 +232,10 @@ class Store:
         self._forget(lent)
         if lent.fd >= 0:
             self._shelf.touch(record, lent.fd)
+
+    def _unpin(self, record: Record) -> None:
+        self._shelf.touch(record)
+        self._ledger.give_back(record)
 
     def _forget(self, lent: Lent) -> None:
         if self._lent.get(lent.id) is lent:

@@ -48,15 +48,19 @@ class FakeLoan:
         self._file = memory_file("block", data + b"trailer")
         self.length = said or len(data)
         self._agent = agent
+        self._released = False
         agent.lent += 1
 
     def fileno(self) -> int:
         return self._file
 
+    def pinned(self) -> "FakeLoan":
+        os.close(self._file)
+        return self
+
     def release(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if not self._released:
+            self._released = True
             self._agent.lent -= 1
 
 

@@ -44,9 +44,12 @@ class Loan:
     def fileno(self) -> int:
         return self.file
 
+    def pinned(self) -> "Loan":
+        os.close(self.file)
+        return self
+
     def release(self) -> None:
         self.released += 1
-        os.close(self.file)
 
 
 class Source:

@@ -1,6 +1,5 @@
 """A mapping is all there, or an error; never a signal."""
 
-import mmap
 import os
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from meshcache.errors import StoreError
 from meshcache.fuse.mapping import is_in_memory, map_file
-from meshcache.store.held import map_read_only
+from meshcache.store.pages import Pages, map_read_only
 from tests.fuse.agent import memory_file
 
 
@@ -26,6 +25,21 @@ def test_a_mapping_has_the_bytes_without_the_trailer(tmp_path: Path) -> None:
         assert view.readonly
 
 
+def test_a_mapping_holds_no_descriptor_and_ends_with_its_last_view(tmp_path: Path) -> None:
+    path = tmp_path / "block"
+    path.write_bytes(b"x" * 100_000)
+    file = os.open(path, os.O_RDONLY)
+    view = map_file(file, 100_000)
+    os.close(file)
+    assert str(path) not in {os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()}
+    part = view[1000:2000]
+    del view
+    assert part == b"x" * 1000
+    assert str(path) in Path("/proc/self/maps").read_text()
+    del part
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
 @pytest.mark.parametrize("length", [0, -1, 11])
 def test_a_file_that_is_too_short_is_refused(length: int) -> None:
     file = memory_file("block", b"0123456789")
@@ -39,7 +53,7 @@ def test_a_page_that_cannot_be_read_is_an_error_and_no_signal(
 ) -> None:
     file = memory_file("block", bytes(1 << 20))
 
-    def map_then_cut(number: int, length: int) -> mmap.mmap:
+    def map_then_cut(number: int, length: int) -> Pages:
         mapping = map_read_only(number, length)
         os.truncate(file, 4096)  # stands for a disk that fails
         return mapping

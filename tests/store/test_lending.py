@@ -14,7 +14,7 @@ from meshcache.errors import StoreFull
 from meshcache.store import Held, Store
 from meshcache.store import store as store_module
 from meshcache.store.ledger import charge_of
-from tests.store.conftest import Opener
+from tests.store.conftest import Clock, Opener
 from tests.support.blocks import SIZE, block_id, bytes_of, fill, is_right, keep
 from tests.support.wait import eventually
 
@@ -69,6 +69,42 @@ async def test_a_released_loan_shows_nothing_and_may_be_released_again(store: St
     for use in (held.fileno, held.share, lambda: held.view, lambda: held.length):
         with pytest.raises(ValueError, match="released"):
             use()
+
+
+async def test_a_pinned_block_stays_and_holds_no_descriptor(open_store: Opener) -> None:
+    store = open_store(quota=2 * CHARGE)
+    await keep(store, block_id(1))
+    before = descriptors()
+    held = await lent(store, 1)
+    shared = held.share()
+    pin = held.pinned()
+    assert is_right(shared), "other loans are as they were"
+    shared.release()
+    assert descriptors() == before
+    with pytest.raises(ValueError, match="released"):
+        held.fileno()
+    for number in (2, 3):
+        await keep(store, block_id(number))
+    assert block_id(1) in store, "others were evicted before it"
+    with await lent(store, 1) as again:
+        assert is_right(again)
+    store.discard(block_id(1))
+    assert store.used == 2 * CHARGE, "somebody has it mapped"
+    pin.release()
+    pin.release()
+    assert store.used == CHARGE
+
+
+async def test_the_end_of_a_pin_counts_as_a_use(
+    open_store: Opener, clock: Clock, tmp_path: Path
+) -> None:
+    store = open_store()
+    await keep(store, block_id(1))
+    pin = (await lent(store, 1)).pinned()
+    clock.time += 1000
+    pin.release()
+    (file,) = (tmp_path / "cache" / "blocks").glob(f"*/{block_id(1)}")
+    assert file.stat().st_mtime == clock.time
 
 
 async def test_loans_of_one_block_share_one_descriptor_and_end_on_their_own(store: Store) -> None:
