@@ -20,6 +20,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import workers
 from benchmarks.bucket import NAME, Numbered
 from benchmarks.mesh import Mesh, Node
 from meshcache.errors import EnvironmentUnfit, MeshcacheError
@@ -64,17 +65,14 @@ class Process:
 
 
 def worker_of(mountpoint: Path) -> Process:
-    """The worker of the mount there: the child of its keeper."""
+    """The worker that serves the mount there."""
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = cmdline.read_bytes().split(b"\0")
-            if b"mount" in words and os.fsencode(mountpoint) in words:
-                pid = cmdline.parent.name
-                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-                if children:
-                    return Process(int(children[0]))
-        except OSError:
+        except OSError:  # it has ended
             continue
+        if b"mount" in words and os.fsencode(mountpoint) in words:
+            return Process(workers.serving(int(cmdline.parent.name)))
     raise EnvironmentUnfit(f"nothing is mounted at {mountpoint}")
 
 
