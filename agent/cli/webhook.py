@@ -29,6 +29,14 @@ def webhook(
             help="Answer only callers with a certificate of this CA: the API server's.",
         ),
     ] = None,
+    trust_callers: Annotated[
+        bool,
+        typer.Option(
+            "--trust-callers",
+            help="Whoever asks is the API server, for the network lets nobody else ask. Without "
+            "this or --client-ca, datasets that are for some namespaces alone are given to nobody.",
+        ),
+    ] = False,
     dataset: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A dataset, beside those that the mesh knows."),
@@ -84,7 +92,11 @@ def webhook(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         asks_mesh = target.socket is not None and (socket is not None or target.socket.exists())
-        known = server.Known(dataset or [], datasets if asks_mesh else None)
+        known = server.Known(
+            dataset or [],
+            datasets if asks_mesh else None,
+            callers_known=trust_callers or client_ca is not None,
+        )
 
         def ready(bound: HostPort) -> None:
             print(f"meshcache webhook is ready: https://{bound}/mutate", file=sys.stderr)

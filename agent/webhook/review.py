@@ -53,6 +53,8 @@ class Allowed(msgspec.Struct, frozen=True):
     """Whether there is a dataset of this name."""
     namespaces: Callable[[str], tuple[str, ...]]
     """The namespaces that may use it; none named: all."""
+    callers_known: bool
+    """Whether only the API server can ask, so that the namespace in a question is the pod's."""
 
 
 def read(body: bytes) -> Request:
@@ -98,6 +100,12 @@ def _check_namespace(dataset: str, namespace: str, allowed: Allowed) -> None:
         raise InvalidInput(
             f"dataset {dataset!r} is not for namespace {namespace!r}: whoever keeps the dataset "
             "lists the namespaces that may use it"
+        )
+    if may and not allowed.callers_known:
+        raise InvalidInput(
+            f"dataset {dataset!r} is for some namespaces alone, and this webhook cannot tell the "
+            "API server from others that ask: start it with --client-ca, or with --trust-callers "
+            "where the network lets only the API server ask"
         )
 
 

@@ -101,15 +101,22 @@ class Known:
     """The datasets: those named by hand, and those that an agent of the mesh knows."""
 
     def __init__(
-        self, named: list[str], ask: Callable[[], Awaitable[list[dict[str, Any]]]] | None
+        self,
+        named: list[str],
+        ask: Callable[[], Awaitable[list[dict[str, Any]]]] | None,
+        *,
+        callers_known: bool,
     ) -> None:
-        """`ask` gives the agent's datasets; None if there is no agent."""
+        """`ask` gives the agent's datasets; None if there is no agent. `callers_known`: see
+        `Allowed`."""
         self._named = named
         self._ask = ask
         self._found: dict[str, tuple[str, ...]] = {}
         self.answered = ask is None
         """Whether the agent has answered, ever."""
-        self.allowed = Allowed(self.__contains__, lambda name: self._found.get(name, ()))
+        self.allowed = Allowed(
+            self.__contains__, lambda name: self._found.get(name, ()), callers_known
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self._named or name in self._found

@@ -113,6 +113,30 @@ def test_the_webhook_knows_the_authority_of_the_api_servers_certificate() -> Non
     assert volume["secret"]["secretName"] == "api-server-ca"
 
 
+@pytest.mark.parametrize(
+    ("flags", "trusts"),
+    [
+        ((), False),
+        (("--set", "webhook.trustCallers=true"), True),
+        (("--set", "networkPolicy.apiServerFrom[0].ipBlock.cidr=172.16.0.0/28"), False),
+        (
+            (
+                *("--set", "networkPolicy.apiServerFrom[0].ipBlock.cidr=172.16.0.0/28"),
+                *("--set", "networkPolicy.enabled=true"),
+            ),
+            True,
+        ),
+    ],
+)
+def test_the_webhook_trusts_its_callers_only_where_the_network_keeps_others_off(
+    flags: tuple[str, ...], trusts: bool
+) -> None:
+    (agents,) = rendered("default", *flags).workloads()
+    containers = agents["spec"]["template"]["spec"]["containers"]
+    (webhook,) = (one for one in containers if one["name"] == "webhook")
+    assert ("--trust-callers" in webhook["args"]) is trusts
+
+
 def test_prometheus_has_the_token_that_the_agents_know() -> None:
     objects = rendered("eks", "--set", "webhook.placement=deployment")
     (monitor,) = objects.of_kind("ServiceMonitor")

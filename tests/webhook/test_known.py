@@ -21,7 +21,7 @@ class Agent:
 
 
 async def test_without_an_agent_what_is_named_by_hand_is_all_there_is() -> None:
-    known = Known(["models"], None)
+    known = Known(["models"], None, callers_known=False)
     assert known.answered
     assert await known.is_sure_of(["models", "other"])
     assert "models" in known
@@ -30,7 +30,7 @@ async def test_without_an_agent_what_is_named_by_hand_is_all_there_is() -> None:
 
 async def test_a_name_that_is_not_known_may_be_new_and_is_asked_for() -> None:
     agent = Agent()
-    known = Known([], agent.datasets)
+    known = Known([], agent.datasets, callers_known=False)
     assert not known.answered
     await known.look()
     agent.names = ["models"]
@@ -43,7 +43,7 @@ async def test_a_name_that_is_not_known_may_be_new_and_is_asked_for() -> None:
 
 async def test_while_the_agent_is_away_its_last_answer_stands_and_nothing_else_is_sure() -> None:
     agent = Agent("models")
-    known = Known(["by-hand"], agent.datasets)
+    known = Known(["by-hand"], agent.datasets, callers_known=False)
     await known.look()
     agent.names = None
     assert await known.is_sure_of(["models", "by-hand"])

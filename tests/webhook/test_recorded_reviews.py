@@ -203,11 +203,22 @@ def test_a_path_that_is_taken_is_refused() -> None:
 
 
 def test_a_dataset_of_another_namespace_is_refused() -> None:
-    allowed = Allowed(ALLOWED.names, lambda name: ("team-b",))
+    allowed = Allowed(ALLOWED.names, lambda name: ("team-b",), callers_known=True)
     response = ask(review("deployment-meshcache-label"), allowed=allowed)
     assert not response["allowed"]
     assert response["status"]["code"] == 403
     assert "team-a" in response["status"]["message"]
+
+
+def test_a_dataset_for_some_namespaces_is_given_only_where_the_caller_is_known() -> None:
+    asked = review("deployment-meshcache-label")
+    for known in (False, True):
+        allowed = Allowed(ALLOWED.names, lambda name: ("team-a",), callers_known=known)
+        response = ask(asked, allowed=allowed)
+        assert response["allowed"] is known
+        assert ("patch" in response) is known
+        if not known:
+            assert "--trust-callers" in response["status"]["message"]
 
 
 def test_the_examples_job_gets_its_dataset() -> None:

@@ -100,6 +100,8 @@ args:
   - --tls-key=/etc/meshcache/webhook-tls/tls.key
   {{- if .Values.webhook.clientCASecret }}
   - --client-ca=/etc/meshcache/webhook-client-ca/ca.crt
+  {{- else if or .Values.webhook.trustCallers (and .Values.networkPolicy.enabled .Values.networkPolicy.apiServerFrom) }}
+  - --trust-callers
   {{- end }}
   - --mesh-key-file=/etc/meshcache/key/mesh.key
   - --socket=/run/meshcache/agent.sock
