@@ -54,7 +54,7 @@ async def _serve(config: AgentConfig, end_with_stdin: bool) -> None:
         loop.add_reader(0, _order_to_end, config, stop)  # nothing is written to it: it closes
     async with AsyncExitStack() as stack:
         node = await start(config, stack)
-        # What was made by now is there to stay: some 200,000 objects, mostly of modules, which the
+        # What was made by now is there to stay: some 90,000 objects, mostly of modules, which the
         # collector would go through again and again while blocks come and go.
         gc.collect()
         gc.freeze()

@@ -9,95 +9,40 @@ No field may be called `port`, `service...` or anything ending in `_tcp...`: for
 meshcache, Kubernetes sets MESHCACHE_PORT, MESHCACHE_SERVICE_HOST and their like in every pod.
 """
 
-import itertools
-import re
 import shutil
 import socket as sockets
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pydantic
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from meshcache.agent.address import GOSSIP_PORT, HTTP_PORT, HostPort, outgoing_host
+from meshcache.agent.config.kinds import (
+    FilePath,
+    Host,
+    ListenAddress,
+    Name,
+    Names,
+    Paths,
+    Seeds,
+    Size,
+    Zone,
+)
 from meshcache.agent.paths import default_cache_dir, default_socket
 from meshcache.agent.trust import guestkey
 from meshcache.agent.trust.guestkey import GuestKey
-from meshcache.errors import InvalidInput
-from meshcache.units import GIB, parse_size
+from meshcache.units import GIB
 
 ENV_PREFIX = "MESHCACHE_"
 CACHE_SIZE = 10 * GIB
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 T = TypeVar("T")
-
-
-def _reading(read: Callable[[str], T]) -> BeforeValidator:
-    """Have text read by one of our own functions; what is no text is the value itself."""
-
-    def validate(value: object) -> object:
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            return value
-        try:
-            return read(str(value))
-        except InvalidInput as error:
-            raise ValueError(str(error)) from error
-
-    return BeforeValidator(validate)
-
-
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise InvalidInput(f"{text!r} is not a name: use letters, digits, '.', '_' and '-'")
-    return text
-
-
-def _path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise InvalidInput(f"{text!r} is not a path")
-    return Path(text).expanduser().absolute()
-
-
-def _seed(text: str) -> HostPort:
-    seed = HostPort.parse(text, GOSSIP_PORT)
-    if seed.everywhere:
-        raise InvalidInput(f"{text!r} names no member: write HOST or HOST:PORT")
-    return seed
-
-
-def _host(text: str) -> str:
-    host = HostPort.parse(f"[{text}]" if text.count(":") > 1 else text, 0)
-    if host.port or host.everywhere:
-        raise InvalidInput(f"{text!r} is not a host that others can reach: write HOST, no port")
-    return host.host
-
-
-def _listed(value: Any) -> Any:
-    """``a,b`` as it stands in an environment variable, or one value where a list may stand."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, list | tuple):  # several --join, each of which may hold several
-        parts = (_listed(each) if isinstance(each, str) else [each] for each in value)
-        return list(itertools.chain.from_iterable(parts))
-    return value
-
-
-FilePath = Annotated[Path, _reading(_path)]
-ListenAddress = Annotated[HostPort, NoDecode, _reading(HostPort.parse)]
-Size = Annotated[int, _reading(parse_size)]
-Name = Annotated[str, _reading(_name)]
-Host = Annotated[str, _reading(_host)]
-Seeds = Annotated[list[Annotated[HostPort, _reading(_seed)]], NoDecode, BeforeValidator(_listed)]
-Paths = Annotated[list[FilePath], NoDecode, BeforeValidator(_listed)]
-Names = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
 
 
 def _default_cache_size(data: dict[str, Any]) -> int:
@@ -223,7 +168,7 @@ class AgentConfig(BaseSettings):
         "members far apart, takes twice as long to hold one for dead; `local` is for one machine.",
         unit="lan|wan|local",
     )
-    zone: Annotated[str, _reading(lambda text: _name(text) if text else text)] = _field(
+    zone: Zone = _field(
         "",
         "The zone, rack or site this member is in. Copies of a block are put into distinct ones.",
         unit="ZONE",

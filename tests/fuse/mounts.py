@@ -4,7 +4,9 @@ The test's process serves blocks, so it never touches a mount itself: whatever r
 process of its own, with a limit of time.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +60,16 @@ class Keeping:
         """The process id of the worker that waits to take over."""
         serving = self.worker
         return wait_until(lambda: next((pid for pid in self.workers if pid != serving), 0))
+
+    def leave_without_workers(self) -> int:
+        """Stop the template, and kill every worker; gives the template."""
+        (template,) = self.templates
+        assert self.spare
+        os.kill(template, signal.SIGSTOP)
+        for pid in self.workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return template
 
     @property
     def requests(self) -> int:

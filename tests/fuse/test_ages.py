@@ -1,6 +1,5 @@
 """A request's deadline is counted from when it was first read, whoever answers it in the end."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -112,12 +111,7 @@ def test_without_resend_what_waited_for_a_worker_has_waited(mount: Mount) -> Non
     agent, keeping = mount({"old": b"old"}, *more)
     agent.stalled.add("old")
     old = opened(keeping.mountpoint / "old")
-    (template,) = keeping.templates
-    assert keeping.spare
-    os.kill(template, signal.SIGSTOP)
-    for pid in keeping.workers:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    template = keeping.leave_without_workers()
     read(old)
     time.sleep(AGE)  # the request's age, not a wait for anything
     os.kill(template, signal.SIGCONT)

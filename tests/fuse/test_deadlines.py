@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import workers
 from tests.fuse.conftest import Mount
-from tests.fuse.mounts import Keeping, errno_name, outside, start
+from tests.fuse.mounts import errno_name, outside, start
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.fuse
@@ -19,22 +19,11 @@ READ = "print(open(sys.argv[1]).read())"
 DIRECT = "import mmap\nos.readv(os.open(sys.argv[1], os.O_DIRECT), [mmap.mmap(-1, 4096)])"
 
 
-def leave_without_workers(keeping: Keeping) -> int:
-    """Stop the template, and kill every worker; gives the template."""
-    (template,) = keeping.templates
-    assert keeping.spare
-    os.kill(template, signal.SIGSTOP)
-    for pid in keeping.workers:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return template
-
-
 @pytest.mark.parametrize("resend", [True, False])
 def test_without_any_worker_requests_end_at_their_deadline(mount: Mount, resend: bool) -> None:
     more = () if resend else ("--no-resend",)
     _, keeping = mount({"file": b"data"}, "--deadline=1.5", *more)
-    template = leave_without_workers(keeping)
+    template = keeping.leave_without_workers()
     begin = time.monotonic()
     for code in (DIRECT, READ, "os.listdir(sys.argv[1])"):
         path = keeping.mountpoint if "listdir" in code else keeping.mountpoint / "file"
@@ -47,7 +36,7 @@ def test_without_any_worker_requests_end_at_their_deadline(mount: Mount, resend:
 
 def test_without_any_worker_a_reader_can_be_killed_and_a_mount_ended(mount: Mount) -> None:
     _, keeping = mount({"file": b"data"})
-    template = leave_without_workers(keeping)
+    template = keeping.leave_without_workers()
     waiting = start(DIRECT, keeping.mountpoint / "file")
     fuse = f"/proc/{waiting.pid}/wchan"
     with open(fuse) as wchan:  # noqa: PTH123
