@@ -211,7 +211,7 @@ class Crew:
     def _retired(self, worker: WorkerProcess, watch: Watch) -> None:
         self._retiring.remove(worker)
         if not worker.left and self._service is not None:
-            self._service.lost(time.monotonic(), watch)
+            self._service.lost(time.monotonic(), watch, self._worker)
         self._forget_former()
 
     def _forget_former(self) -> None:

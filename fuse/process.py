@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import structlog
 
@@ -29,6 +31,10 @@ log = structlog.get_logger("meshcache.fuse.keeper")
 
 _GRACE = 2.5
 """Seconds for the template and its workers to end once the keeper has closed their sockets."""
+
+_STOPS_WITHIN, _STOPPED_EVERY = 0.05, 0.0001
+"""Seconds for a worker to stand still when it is told to, and between two looks whether it does. It
+takes microseconds, unless it waits for a disk: then it reads no request either."""
 
 _MODULE = "meshcache.fuse.template"
 
@@ -111,9 +117,33 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it at once, or as soon as it is there."""
         self._condemned = True
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+                signal.pidfd_send_signal(self._process, number)
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """While it lasts, the process does nothing: it reads no request, above all."""
+        self._signal(signal.SIGSTOP)
+        try:
+            until = time.monotonic() + _STOPS_WITHIN
+            while time.monotonic() < until and self._runs:
+                time.sleep(_STOPPED_EVERY)
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    @property
+    def _runs(self) -> bool:
+        """proc_pid_stat(5): whether its first thread, the one that reads requests, may go on."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        return state not in "TtZX"
 
     def close(self) -> None:
         """Let it go: a worker without its keeper ends."""

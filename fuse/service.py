@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import nullcontext
 
 import structlog
 
@@ -113,11 +114,13 @@ class Service:
             self._stand_in.look(now)
             self._look_at = now + LOOK_EVERY
 
-    def lost(self, now: float, retired: Watch) -> None:
-        """A worker that was replaced has died before it had answered all."""
+    def lost(self, now: float, retired: Watch, worker: WorkerProcess | None) -> None:
+        """A worker that was replaced has died before it had answered all; `worker` is the present
+        one. It must not read now: what it got before it was counted would have a new deadline."""
         present = self._watch
 
         def since(request: RawRequest) -> float:
             return min(retired.since(request), present.since(request) if present else now)
 
-        self._stand_in.lost(now, since)
+        with worker.standing_still() if worker else nullcontext():
+            self._stand_in.lost(now, since)

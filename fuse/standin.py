@@ -106,8 +106,8 @@ class StandIn:
     # --- while one does ---------------------------------------------------------------------
 
     def lost(self, now: float, since: Since) -> None:
-        """A worker that read no more has died, and left what it was answering. Another one reads,
-        and what it has in its hands it gets again."""
+        """A worker that read no more has died, and left what it was answering. The one that reads
+        stands still meanwhile, and gets again what it has in its hands."""
         if self._kernel.resends:
             self._put_back(self._take_back(), now, since)
 

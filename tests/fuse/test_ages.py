@@ -92,31 +92,32 @@ def test_a_request_ends_by_its_deadline_though_it_outlives_its_worker(
     agent, keeping = mount({"old": b"old", "young": b"young"}, f"--deadline={DEADLINE}")
     assert keeping.spare
     agent.stalled |= {"old", "young"}
-    old, young = (opened(keeping.mountpoint / name) for name in ("old", "young"))
-    read(old)
-    wait_until(lambda: agent.asked["old", 0])
-    time.sleep(AGE)  # the request's age, not a wait for anything
-    read(young)
-    wait_until(lambda: agent.asked["young", 0])
-    take(agent, keeping)
-    how, after = ended(old)
-    assert how == "ETIMEDOUT"
-    assert after < LIMIT
-    agent.stalled.clear()
-    assert ended(young)[0] == "young"  # it had time left
+    place = keeping.mountpoint
+    with opened(place / "old") as old, opened(place / "young") as young:
+        read(old)
+        wait_until(lambda: agent.asked["old", 0])
+        time.sleep(AGE)  # the request's age, not a wait for anything
+        read(young)
+        wait_until(lambda: agent.asked["young", 0])
+        take(agent, keeping)
+        how, after = ended(old)
+        assert how == "ETIMEDOUT"
+        assert after < LIMIT
+        agent.stalled.clear()
+        assert ended(young)[0] == "young"  # it had time left
 
 
 def test_without_resend_what_waited_for_a_worker_has_waited(mount: Mount) -> None:
     more = ("--no-resend", f"--deadline={DEADLINE}")
     agent, keeping = mount({"old": b"old"}, *more)
     agent.stalled.add("old")
-    old = opened(keeping.mountpoint / "old")
-    template = keeping.leave_without_workers()
-    read(old)
-    time.sleep(AGE)  # the request's age, not a wait for anything
-    os.kill(template, signal.SIGCONT)
-    wait_until(lambda: agent.asked["old", 0])
-    how, after = ended(old)
+    with opened(keeping.mountpoint / "old") as old:
+        template = keeping.leave_without_workers()
+        read(old)
+        time.sleep(AGE)  # the request's age, not a wait for anything
+        os.kill(template, signal.SIGCONT)
+        wait_until(lambda: agent.asked["old", 0])
+        how, after = ended(old)
     assert how == "ETIMEDOUT"
     assert after < LIMIT
     agent.stalled.clear()
