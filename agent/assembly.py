@@ -123,7 +123,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         snapshots=snapshots,
         store=store,
         client=client,
-        traffic=reader.traffic,
+        traffic=reader.accounts.traffic,
         tasks=tasks,
         guest_of=guest.dataset if guest else "",
     )

@@ -15,13 +15,14 @@ origin is asked once for the mesh. Each step down is counted by name.
 """
 
 import asyncio
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
+from meshcache.accounts import Accounts
 from meshcache.arrivals import Arrivals
 from meshcache.block import PIECE_SIZE, Block, BlockId
 from meshcache.budget import Budget
@@ -37,7 +38,7 @@ from meshcache.errors import (
 from meshcache.origin.base import Origin
 from meshcache.singleflight import SingleFlight
 from meshcache.store import Draft, Held, Store, memory_draft
-from meshcache.traffic import Purpose, Source, Traffic
+from meshcache.traffic import Purpose, Source
 
 OWNERS_ASKED = 2
 """Living members that a read asks, in the order of rank, before it goes to the origin itself.
@@ -45,11 +46,6 @@ With the first one dead and not yet noticed, all readers still meet at the secon
 
 SNAPSHOT_ORIGIN = "snapshot:"
 """The origin of snapshots: whichever members hold them."""
-
-
-AHEAD = 4096
-"""Blocks that were fetched ahead of a reader, and not read yet, of which it is remembered where
-they came from."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -139,21 +135,10 @@ class Reader:
         self._fills = _flights()
         self._origin_reads = _flights()
         self._arrivals = Arrivals()
-        self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
-        """By dataset. Snapshots are no bytes of a dataset's."""
-        self._ahead: OrderedDict[BlockId, tuple[Source, bool]] = OrderedDict()
-        self.loaded_from: Counter[Source] = Counter()
-        """Bytes that `load` had to fetch, by where they were found."""
+        self.accounts = Accounts()
+        """What was read and loaded."""
         self.steps: Counter[str] = Counter()
         """Each time a source could not serve and the next was asked, by the reason's name."""
-
-    @property
-    def bytes_from(self) -> Counter[str]:
-        """Bytes by where this node's readers found them: store, peer, origin."""
-        total: Counter[str] = Counter()
-        for traffic in self.traffic.values():
-            total.update(store=traffic.store, peer=traffic.peer, origin=traffic.origin)
-        return total
 
     async def read(self, wanted: Wanted) -> Held:
         """The block, for a reader on this node. The caller releases it.
@@ -164,12 +149,8 @@ class Reader:
         """
         held, source, uncounted = await self._have(wanted, self._find)
         if wanted.block.file.origin != SNAPSHOT_ORIGIN:
-            # What was fetched ahead of its reader was found where that found it.
-            source, uncounted = self._ahead.pop(wanted.block.id, (source, uncounted))
-            traffic = self.traffic[wanted.dataset]
-            traffic.read(source, held.length)
-            if uncounted:
-                traffic.given += held.length
+            id, length = wanted.block.id, held.length
+            self.accounts.read(wanted.dataset, id, length, source, uncounted=uncounted)
         return held
 
     async def part(self, wanted: Wanted, start: int, stop: int) -> bytes:
@@ -199,8 +180,7 @@ class Reader:
         else:
             found = await self._have(wanted, self._find_for_load)
         found.release()
-        if found.source != "store":
-            self.loaded_from[found.source] += wanted.block.length
+        self.accounts.loaded(wanted.block.length, found.source)
 
     async def _have(self, wanted: Wanted, find: Callable[[Wanted], Awaitable[_Found]]) -> _Found:
         # A flight that is about to end has its block in the store already, but knows where it was.
@@ -215,9 +195,7 @@ class Reader:
 
     async def _find_ahead(self, wanted: Wanted) -> _Found:
         found = await self._find(wanted)
-        self._ahead[wanted.block.id] = found.source, found.uncounted
-        if len(self._ahead) > AHEAD:
-            self._ahead.popitem(last=False)
+        self.accounts.fetched_ahead(wanted.block.id, found.source, uncounted=found.uncounted)
         return found
 
     async def fill(
@@ -236,11 +214,7 @@ class Reader:
         """
         held, source, _ = await self._have_to_give(wanted, only_if_held, purpose)
         if purpose == "read" and wanted.block.file.origin != SNAPSHOT_ORIGIN:
-            traffic = self.traffic[wanted.dataset]
-            if source == "origin":
-                traffic.missed += held.length
-            else:
-                traffic.given += held.length
+            self.accounts.given(wanted.dataset, held.length, source)
         return held
 
     async def _have_to_give(
@@ -318,7 +292,7 @@ class Reader:
             try:
                 await self._receive(wanted, draft.view)
                 if block.file.origin != SNAPSHOT_ORIGIN:
-                    self._count_fetched(wanted, purpose)
+                    self.accounts.fetched(wanted.dataset, block.length, purpose)
                 return _Found(await draft.commit(), "origin")
             finally:
                 draft.abort()
@@ -330,12 +304,6 @@ class Reader:
             return
         with self._arrivals.coming(block.id, into) as arrival:
             await origin.read(block.file, block.offset, into, arrival.reach)
-
-    def _count_fetched(self, wanted: Wanted, purpose: Purpose | None) -> None:
-        traffic = self.traffic[wanted.dataset]
-        traffic.fetched += wanted.block.length
-        if purpose == "load":
-            traffic.loaded += wanted.block.length
 
     async def _fetch(
         self,

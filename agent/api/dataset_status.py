@@ -144,7 +144,7 @@ def held_here(node: Node) -> list[HeldHere]:
         me = node.mesh.me
         shares = node.holdings.census.shares(dataset, head, only=me) if head else {}
         held = None if shares is None else shares.get(me, 0)
-        traffic = node.reader.traffic.get(dataset.name, Traffic())
+        traffic = node.reader.accounts.traffic.get(dataset.name, Traffic())
         found.append(
             HeldHere(
                 name=dataset.name,

@@ -83,7 +83,8 @@ async def status(request: web.Request) -> web.Response:
                 "corrupt": node.store.corrupt,
             },
             "reads": {
-                source: node.reader.bytes_from[source] for source in ("store", "peer", "origin")
+                source: node.reader.accounts.bytes_from[source]
+                for source in ("store", "peer", "origin")
             },
             "fallbacks": dict(node.reader.steps),
             "mounts": node.mounts.all(),

@@ -68,7 +68,7 @@ FAMILIES = (
         CounterMetricFamily,
         ("source",),
         "Bytes that this node's reads found in its store, at a peer, or at the origin.",
-        lambda node: [((source,), node.reader.bytes_from[source]) for source in SOURCES],
+        lambda node: [((source,), node.reader.accounts.bytes_from[source]) for source in SOURCES],
     ),
     counter(
         "served_bytes",

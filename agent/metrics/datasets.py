@@ -49,11 +49,13 @@ def _hits(node: Node) -> Iterator[Sample]:
 
 
 def _own(count: Callable[[Traffic], int]) -> Callable[[Node], Iterable[Sample]]:
-    return lambda node: [((name,), count(own)) for name, own in list(node.reader.traffic.items())]
+    return lambda node: [
+        ((name,), count(own)) for name, own in list(node.reader.accounts.traffic.items())
+    ]
 
 
 def _reads(node: Node) -> Iterator[Sample]:
-    for name, traffic in list(node.reader.traffic.items()):
+    for name, traffic in list(node.reader.accounts.traffic.items()):
         yield (name, "store"), traffic.store
         yield (name, "peer"), traffic.peer
         yield (name, "origin"), traffic.origin

@@ -39,7 +39,7 @@ LOADS = (
         ("source",),
         "Bytes that loads had to fetch on this member, from a peer or from the origin.",
         lambda node: [
-            ((source,), node.reader.loaded_from[source]) for source in ("peer", "origin")
+            ((source,), node.reader.accounts.loaded_from[source]) for source in ("peer", "origin")
         ],
     ),
 )

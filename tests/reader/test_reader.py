@@ -78,7 +78,7 @@ async def test_with_every_peer_dead_a_read_comes_from_the_origin(
 ) -> None:
     nodes.wires.dead |= {"a", "b"}
     assert await nodes.bytes_of("c", block(origin)) == DATA[:BLOCK_SIZE]
-    assert nodes["c"].bytes_from["origin"] == BLOCK_SIZE
+    assert nodes["c"].accounts.bytes_from["origin"] == BLOCK_SIZE
 
 
 async def test_with_the_origin_dead_what_the_mesh_holds_is_still_read(
