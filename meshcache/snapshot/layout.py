@@ -139,6 +139,9 @@ def _check(header: Header, views: Mapping[str, memoryview]) -> None:
     texts = (*TEXT_COLUMNS, *ODD_COLUMNS, SKIPPED)
     if header.rows < 1 or any(name not in views for name in texts):
         raise InvalidInput("the snapshot has no root, or lacks a column")
+    rows, _, ends_of_keys = (len(views[name]) for name in ODD_COLUMNS)
+    if rows % 4 or ends_of_keys != rows:
+        raise InvalidInput("the snapshot has not one key for each row that names its own")
 
 
 def encode_skipped(skipped: Sequence[tuple[str, str]]) -> bytes:
