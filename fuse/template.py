@@ -105,12 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     assert threads == 1, f"{threads} threads: a fork would lose all but one"
     worker.prepare()
-    worker.confine(os.getppid())
+    confined = worker.confine(os.getppid())
     # What was made by now is there to stay; looking at it would copy it in every child.
     gc.collect()
     gc.freeze()
     control = _Template(socket.socket(fileno=options.control)).run()
-    code = 0 if control is None else worker.run(socket.socket(fileno=control))
+    code = 0 if control is None else worker.run(socket.socket(fileno=control), confined)
     sys.stderr.flush()
     return code
 

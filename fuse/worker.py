@@ -73,8 +73,9 @@ log = structlog.get_logger("meshcache.fuse.worker")
 class Worker:
     """One mount's worker."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, confined: sandbox.Sandbox) -> None:
         self._control = PacketSocket(control)
+        self._confined = confined
         self._tree = Tree()
         first = secrets.randbits(48)
         self._blocks = Blocks(first)
@@ -131,11 +132,19 @@ class Worker:
                 self._loops.device.go_on_with(files[0], waited)
                 self._going.set()
                 self._control.send(encode(Answering()))
+                self._tell_confined()
             case Drain():
                 assert self._loops is not None
                 assert self._waits is not None
                 self._loops.leave()
                 self._control.send(encode(Drained(*self._waits.told())))
+
+    def _tell_confined(self) -> None:
+        """Not before there is a mount: of one that failed the user is to read why, and no more."""
+        taken, missed = self._confined.taken, self._confined.missed
+        if self._confined.sees_files:
+            log.warning("the worker can open files: neither Landlock nor chroot is to be had")
+        log.info("confined", to=",".join(taken), not_to=",".join(missed) or None)
 
     async def _serve(self, loops: SessionLoops, waits: Waits, terms: Serve) -> None:
         set_too_late(terms.too_late)
@@ -253,22 +262,19 @@ def prepare() -> None:
     rehearse()
 
 
-def confine(keeper: int) -> None:
+def confine(keeper: int) -> sandbox.Sandbox:
     """Give up what no worker needs (`meshcache.fuse.sandbox`); `keeper` is a process id.
 
     Nothing can be imported after this, as no file can be opened.
     """
-    confined = sandbox.enter(sandbox.own_uid(keeper))
-    if confined.sees_files:
-        log.warning("the worker can open files: neither Landlock nor chroot is to be had")
-    log.info("confined", to=",".join(confined.taken), not_to=",".join(confined.missed) or None)
+    return sandbox.enter(sandbox.own_uid(keeper))
 
 
-def run(control: socket.socket) -> int:
-    """Be a worker until the end; gives the exit code."""
+def run(control: socket.socket, confined: sandbox.Sandbox) -> int:
+    """Be a worker until the end; gives the exit code. `confined` is what `confine` gave."""
 
     async def work() -> int:
-        return await Worker(control).run()
+        return await Worker(control, confined).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work())
