@@ -9,13 +9,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from benchmarks import workers
 from meshcache.fuse.mountinfo import mount_at
 from meshcache.fuse.mountpoint import abort, detach
 from tests.support.wait import wait_until
+
+T = TypeVar("T")
 
 LIMIT = 30.0
 """Seconds that a reader may take."""
@@ -136,6 +139,25 @@ def errno_name(code: str, *arguments: object, uid: int | None = None) -> str:
         *arguments,
         uid=uid,
     )
+
+
+def undisturbed(look: Callable[[], T]) -> T:
+    """What `look` gives, once nobody dropped the machine's caches meanwhile: another test may."""
+    for _ in range(20):
+        before = _drops()
+        seen = look()
+        if _drops() == before:
+            return seen
+    raise AssertionError("the machine's caches are dropped all the time")
+
+
+def _drops() -> list[str]:
+    """How often the machine's caches were dropped since it started."""
+    return [
+        line
+        for line in Path("/proc/vmstat").read_text().splitlines()
+        if line.startswith(("drop_pagecache ", "drop_slab "))
+    ]
 
 
 def drop_page_cache() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,10 +85,11 @@ class Sidecar:
     def child(argument: bytes, pid: int) -> int:
         """The child of a process that has this among its arguments; 0 while there is none."""
         children = Path(f"/proc/{pid}/task").glob("*/children")
-        pids = [pid for file in children for pid in file.read_text().split()]
-        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
-        found = (int(pid) for pid, command in commands.items() if argument in command)
-        return next(found, 0)
+        for child in [child for file in children for child in file.read_text().split()]:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                if argument in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        return 0
 
     def close(self) -> None:
         if self.process.poll() is None:
