@@ -2,6 +2,8 @@
 
 RATE ?= 18.5MiB
 KILLS ?= 100
+# Tests mostly wait for processes that they start, so more of them run at a time than there are cores.
+JOBS ?= 3
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -32,7 +34,7 @@ demo: .venv/ready
 	$(PYTHON) -m benchmarks.demo --size $(or $(SIZE),1.16GiB) --rate $(RATE)
 
 test: .venv/ready
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTHON) -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: .venv/ready
 	$(PYTHON) -m pytest -m slow
