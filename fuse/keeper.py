@@ -164,7 +164,7 @@ class _Keeper:
             binds.bind(self._place, self._spec.binds)
             on_ready()
             while True:
-                self._poll.step(self._crew.tend())
+                self._step(self._crew.tend())
         except _Over as over:
             self._unmount()
             return over.code
@@ -172,6 +172,17 @@ class _Keeper:
             log.error("the mount is lost with its worker", mountpoint=str(self._place))
             self._unmount()
             return 1
+
+    def _step(self, timeout: float) -> None:
+        """Wait until something has happened, and do what is to be done then.
+
+        The device is not among what is waited for: with each request the kernel wakes all that
+        wait for its device, whatever for, and a request's time would be half as long again. Its
+        worker ends with the mount, and that is something that happens.
+        """
+        self._poll.step(timeout)
+        if self._kernel is not None and self._kernel.ended:
+            self._on_device_end()
 
     # --- the start --------------------------------------------------------------------------
 
@@ -184,7 +195,7 @@ class _Keeper:
                     f"the mount of {self._spec.dataset} did not get ready in {START:g} s: "
                     "the agent answers, but shows no snapshot"
                 )
-            self._poll.step(left)
+            self._step(left)
             if not self._crew.alive:
                 raise EnvironmentUnfit(
                     "the mount's worker ended before it was ready; the reason stands in its log"
@@ -201,7 +212,6 @@ class _Keeper:
         except BaseException:
             os.close(device)
             raise
-        self._poll.add_end(device, self._on_device_end)
         if not self._kernel.resends:
             log.warning(
                 "this kernel cannot send requests again (FUSE_NOTIFY_RESEND, Linux 6.9): when a "

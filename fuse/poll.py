@@ -18,16 +18,9 @@ class Poll:
 
     def add(self, file: int | HasFile, call: Callable[[], None]) -> None:
         """Call it when there is something to read, or the other end is gone."""
-        self._add(file, call, select.POLLIN)
-
-    def add_end(self, file: int | HasFile, call: Callable[[], None]) -> None:
-        """Call it when the file shows an error, whatever there is to read."""
-        self._add(file, call, 0)
-
-    def _add(self, file: int | HasFile, call: Callable[[], None], events: int) -> None:
         number = _number(file)
         self._calls[number] = call
-        self._poll.register(number, events)
+        self._poll.register(number, select.POLLIN)
 
     def drop(self, file: int | HasFile) -> None:
         """Wait for it no more, if it was waited for."""
