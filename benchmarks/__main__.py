@@ -193,7 +193,7 @@ def main() -> int:
     console = Console()
     try:
         given.command(given, console)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         console.print("interrupted")
         return 130
     except InvalidInput as error:

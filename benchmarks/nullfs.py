@@ -8,9 +8,7 @@ to any file system; a cache can at best come near. It ends when it is unmounted.
 import asyncio
 import errno
 import gc
-import mmap
 import os
-import resource
 import stat
 import sys
 from pathlib import Path
@@ -20,6 +18,7 @@ import uvloop
 
 from meshcache.fuse import mountpoint
 from meshcache.fuse.device import Device
+from meshcache.fuse.mapping import map_file
 from meshcache.fuse.session_loops import SessionLoops, serve
 
 _FOREVER = 86400.0
@@ -47,8 +46,7 @@ class Null(pyfuse3.Operations):
                 waiting.append(index)
             elif path.stat().st_size:
                 with path.open("rb") as file:
-                    view = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
-                self._data[index] = memoryview(view)
+                    self._data[index] = map_file(file.fileno(), path.stat().st_size)
 
     def _attributes(self, index: int) -> pyfuse3.EntryAttributes:
         attributes = pyfuse3.EntryAttributes()
@@ -92,9 +90,6 @@ class Null(pyfuse3.Operations):
 
 
 async def _serve(source: Path, place: Path) -> None:
-    # Each mapping holds a descriptor.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     mounted = mountpoint.mount(place, "null")
     device = Device(mounted)
     device.go_on_with(os.dup(mounted))  # it comes over one file from the start
