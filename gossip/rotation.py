@@ -120,6 +120,8 @@ class Rotation:
         self._me = me
         self._changed = changed
         self._tasks = tasks
+        self._changing = asyncio.Lock()
+        """Held from a change until it is kept: who asks meanwhile waits, for it is not done yet."""
 
     # --- this member alone
 
@@ -155,12 +157,13 @@ class Rotation:
         await self._change(lambda: self._ring.remove(identity))
 
     async def _change(self, change: Callable[[], None]) -> None:
-        before = self._ring.ids
-        change()
-        after = self._ring.ids
-        if after != before:
-            event = KeysChanged(tuple(after))
-            await self._changed(event, after[0] != before[0], set(before) - set(after))
+        async with self._changing:
+            before = self._ring.ids
+            change()
+            after = self._ring.ids
+            if after != before:
+                event = KeysChanged(tuple(after))
+                await self._changed(event, after[0] != before[0], set(before) - set(after))
 
     def asked(self, query: QueryAsked) -> None:
         """A member says what is to be done."""
@@ -188,7 +191,8 @@ class Rotation:
         except GossipError as problem:
             error = str(problem)[:200]
         leaves = [bytes.fromhex(leaf.uid)[:4] for leaf in self._leaves()[:LEAVES_NAMED]]
-        return _Report(self._ring.ids, error, leaves)
+        async with self._changing:
+            return _Report(self._ring.ids, error, leaves)
 
     async def _use_soon(self, identity: str) -> None:
         await asyncio.sleep(random.uniform(*SPREAD))

@@ -197,6 +197,28 @@ async def test_changed_keys_are_kept_before_it_is_acknowledged(start: Start) -> 
     assert kept[1:] == [[NEW, OLD]]
 
 
+async def test_a_change_is_told_of_when_it_is_kept_and_not_before(start: Start) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def keep(_: list[bytes]) -> None:
+        begun.set()
+        await may_end.wait()
+
+    a = await start("a")
+    b = await start("b", a, keep_keys=keep)
+    await eventually(lambda: together([a, b]))
+
+    async def silent_meanwhile() -> list[str]:
+        await begun.wait()
+        silent = (await a.rotation.survey()).silent
+        may_end.set()
+        return silent
+
+    step, silent = await asyncio.gather(a.rotation.install(NEW), silent_meanwhile())
+    assert silent == ["b"]
+    assert step.failed == {}
+
+
 async def test_a_changed_role_is_a_new_start_at_the_same_address(start: Start) -> None:
     a = await start("a")
     b = await start("b", a, tags={"x": "1"})
