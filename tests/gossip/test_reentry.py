@@ -1,11 +1,13 @@
 """Coming back after having been failed: at once, but not again and again for own trouble."""
 
+from collections.abc import Callable
+
 import pytest
 
 from meshcache.gossip.core.events import MemberFailed, State
 from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
-from tests.gossip.meshes import agreed, all_see, cut, mesh, others, told_of
+from tests.gossip.meshes import agreed, all_see, cut, mesh, observers, others, told_of
 
 
 def _deaf_for_20_s(network: Network, process: Process) -> None:
@@ -15,6 +17,17 @@ def _deaf_for_20_s(network: Network, process: Process) -> None:
     network.faults.cuts.append(deaf)
     network.run(20)
     network.faults.cuts.remove(deaf)
+
+
+def _unheard_by(network: Network, process: Process, by: list[Process]) -> Callable[[], None]:
+    """Cut the way from one to those; the call that heals."""
+    deaf = {one.address for one in by}
+
+    def cut(source: str, target: str) -> bool:
+        return source == process.address and target in deaf
+
+    network.faults.cuts.append(cut)
+    return lambda: network.faults.cuts.remove(cut)
 
 
 def test_a_member_that_is_deaf_again_and_again_comes_back_once_in_five_minutes() -> None:
@@ -91,3 +104,23 @@ def test_a_new_process_in_the_place_of_a_failed_one_does_not_wait() -> None:
     network.kill(bad)
     processes[3] = network.start(bad.name, address=bad.address, seeds=["n0:1"])
     assert network.run_until(agreed(processes), network.now + 5)
+
+
+def test_what_observers_say_that_were_suspect_lately_is_no_sign_of_trouble_of_its_own() -> None:
+    """A third that gets little CPU: now and then it is most of those that observe a member."""
+    network, processes = mesh(20)
+    member = processes[5]
+    starving = observers(processes, member)[:3]
+    for _ in range(2):
+        for process in starving:
+            network.stall(process)
+        network.run(5)
+        for process in starving:
+            network.resume(process)
+        network.run(5)
+        heal = _unheard_by(network, member, starving)
+        network.run(12)
+        heal()
+        network.run(5)
+    assert member.node.context.counts["refutations"] >= 2, "it had something to deny, twice"
+    assert member.name not in told_of(processes, MemberFailed)
