@@ -124,6 +124,7 @@ def test_a_cancelled_load_stops_and_another_goes_on_where_it_was(
     slow(origin, 8 * MIB)
     one.run("load", "data", "--name", "first")
     part_of_it(origin, size * 2 // 3)
+    slow(origin, MIB // 8)  # a command takes seconds to start on a busy machine
     assert two.run("load", "cancel", "first").stdout == "load first is Cancelled\n"
     for agent in three:
         wait_until(lambda agent=agent: phase(agent, "first") == "Cancelled")  # type: ignore[misc]
