@@ -128,10 +128,10 @@ def test_a_cancelled_load_stops_and_another_goes_on_where_it_was(
     assert two.run("load", "cancel", "first").stdout == "load first is Cancelled\n"
     for agent in three:
         wait_until(lambda agent=agent: phase(agent, "first") == "Cancelled")  # type: ignore[misc]
+    slow(origin, None)
     wait_until(lambda: origin.cap.cap.in_flight == 0)
     given = origin.cap.cap.counts.object_bytes
     assert given < size
-    slow(origin, None)
     said = three_.run("load", "data", "--wait", "--name", "second").stdout
     assert said.startswith("loaded 24.00MiB")
     done = one.json("loads", "second")
