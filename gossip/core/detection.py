@@ -5,8 +5,6 @@ all, and `verdicts` draws from that the same conclusion at every member. What fo
 the table and the user, is here.
 """
 
-from math import inf
-
 from meshcache.gossip import wire
 from meshcache.gossip.core.alerts import Alerts
 from meshcache.gossip.core.answers import Answers
@@ -16,7 +14,6 @@ from meshcache.gossip.core.inquiries import Inquiries
 from meshcache.gossip.core.links import Link, Links
 from meshcache.gossip.core.newcomers import Newcomers
 from meshcache.gossip.core.probes import Probes
-from meshcache.gossip.core.reentry import LATELY
 from meshcache.gossip.core.rings import Rings
 from meshcache.gossip.core.roster import End, Roster
 from meshcache.gossip.core.spread import Spread
@@ -35,8 +32,6 @@ class Detection:
         self.spread = spread
         self.roster = roster
         self.table = roster.table
-        self._cleared_at: dict[bytes, float] = {}
-        """When members were suspect last, of those that were within `LATELY`."""
         self.verdicts = Verdicts(context, self.table, self._suspect, self._cleared, self.declare)
         self.verdicts.view = self.verdicts.rings = roster.view_changes.rings
         self.probes = Probes(context, links)
@@ -132,20 +127,13 @@ class Detection:
 
     def _suspect(self, uid: bytes) -> None:
         if uid == self.context.uid:
-            if not all(map(self._is_in_trouble, self.verdicts.accusers(uid))):
-                self.roster.reentry.trouble()
+            self.roster.reentry.accused(self.verdicts.accusers(uid))
             self.roster.deny(self.roster.me.incarnation, failed=False)
             return
         row = self.table.rows[uid]
         row.suspect = True
         self.roster.view_changes.soon(uid)
         self.roster.learned(row, MemberSuspect)
-
-    def _is_in_trouble(self, uid: bytes) -> bool:
-        """Whether a member is suspect, or was lately: what it misses says little of others. (One
-        that gets too little CPU is heard now and then, and does not hear most of the time.)"""
-        cleared = self._cleared_at.get(uid, -inf)
-        return self.table.rows[uid].suspect or cleared > self.context.now - LATELY
 
     def hold_over(self, uid: bytes) -> None:
         """A member has been suspect for the hold."""
@@ -159,7 +147,7 @@ class Detection:
         row = self.table.rows[uid]
         if row.suspect:
             row.suspect = False
-            self._cleared_at[uid] = self.context.now
+            self.roster.reentry.recovered(uid)
             self.roster.view_changes.soon(uid)
             self.roster.learned(row, MemberAlive)
 
@@ -230,5 +218,4 @@ class Detection:
     def reap(self) -> None:
         """Forget the cases that are over."""
         self.verdicts.reap()
-        oldest = self.context.now - LATELY
-        self._cleared_at = {uid: at for uid, at in self._cleared_at.items() if at > oldest}
+        self.roster.reentry.reap()

@@ -10,14 +10,15 @@ seconds. Nor does anybody wait because few hold it failed, who may be in trouble
 would believe them. So trouble is what has others fail a member, and nothing less.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from math import inf
 
 from meshcache.gossip.core.context import Context
 from meshcache.gossip.core.table import Table
 
 LATELY = 60.0
-"""Trouble and splits are remembered so many seconds."""
+"""Trouble, of mine and of others, and splits are remembered so many seconds."""
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Reentry:
     _split: float = -inf
     _denied: float = -inf
     _company: float = -inf
+    _recovered: dict[bytes, float] = field(default_factory=dict)
+    """When others were suspect last, of those that were lately."""
 
     def __post_init__(self) -> None:
         """Nothing has happened yet."""
@@ -55,6 +58,23 @@ class Reentry:
     def trouble(self) -> None:
         """I stood still for long, or my observers do not hear me: it is not the others."""
         self._trouble = self.context.now
+
+    def accused(self, by: Iterable[bytes]) -> None:
+        """These, a majority of my observers, do not hear me. That is no trouble of mine if each of
+        them is suspect or was lately: one that gets too little CPU is heard now and then, and does
+        not hear most of the time."""
+        lately, rows = self.context.now - LATELY, self.table.rows
+        if not all(rows[one].suspect or self._recovered.get(one, -inf) > lately for one in by):
+            self.trouble()
+
+    def recovered(self, uid: bytes) -> None:
+        """Another member is not suspect any more."""
+        self._recovered[uid] = self.context.now
+
+    def reap(self) -> None:
+        """Forget who was suspect long ago."""
+        lately = self.context.now - LATELY
+        self._recovered = {uid: at for uid, at in self._recovered.items() if at > lately}
 
     def denied(self) -> None:
         """I say that I live: that brings me back, or keeps me."""

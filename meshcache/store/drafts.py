@@ -158,7 +158,7 @@ class _File:
 
 def _memory(length: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
     """Room for a block and its trailer. Of many bytes, it goes back to the kernel with its last
-    user: what malloc is given back of such it keeps, some 70 MiB after a while."""
+    user: malloc keeps much of what it is given back."""
     size = length + trailer_size(length)
     if length <= SMALL:
         return np.empty(size, np.uint8)

@@ -21,7 +21,6 @@ HASH = "import hashlib\nprint(hashlib.sha256(open(sys.argv[1], 'rb').read()).hex
 
 HOLD = """
 import hashlib
-import itertools
 try:
     file = os.open(sys.argv[1], os.O_RDONLY)
     print(os.pread(file, 5, 0), flush=True)

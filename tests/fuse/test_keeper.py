@@ -9,7 +9,7 @@ import pytest
 
 from meshcache.fuse.handshake import CONGESTION_THRESHOLD, MAX_BACKGROUND
 from meshcache.fuse.mountinfo import mount_at
-from meshcache.fuse.mountpoint import connections, is_mounted, unmount
+from meshcache.fuse.mountpoint import connections, detach, is_mounted, unmount
 from meshcache.units import MIB
 from tests.fuse.conftest import Mount
 from tests.fuse.mounts import Keeping, errno_name, outside, start
@@ -76,6 +76,29 @@ def test_an_unmount_from_outside_ends_the_keeper_well(mount: Mount) -> None:
     unmount(keeping.mountpoint)
     assert keeping.process.wait(5) == 0
     assert not is_mounted(keeping.mountpoint)
+
+
+def test_the_keeper_sleeps_while_its_worker_answers(mount: Mount) -> None:
+    """Whoever waits for the device is woken with each request."""
+    _, keeping = mount({f"{number}": b"" for number in range(1000)})
+    before, asked = _sleeps(keeping.process.pid), keeping.requests
+    code = "print(sum(os.path.exists(f'{sys.argv[1]}/{number}') for number in range(1000)))"
+    assert outside(code, keeping.mountpoint) == "1000"
+    assert keeping.requests - asked >= 1000
+    assert _sleeps(keeping.process.pid) - before < 100
+
+
+def _sleeps(pid: int) -> int:
+    """How often a process began to wait for something."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("voluntary_ctxt")).split()[1])
+
+
+def test_an_unmount_is_noticed_though_the_worker_stands_still(mount: Mount) -> None:
+    _, keeping = mount({"file": b"data"})
+    os.kill(keeping.worker, signal.SIGSTOP)
+    detach(keeping.mountpoint)
+    assert keeping.process.wait(30) == 0
 
 
 def test_a_lazy_unmount_lets_open_files_be_read_to_their_end(mount: Mount) -> None:

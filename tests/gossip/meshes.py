@@ -64,6 +64,15 @@ def told_of(
     }
 
 
+def stalled(network: Network, processes: Sequence[Process], seconds: float) -> None:
+    """Let so much time pass in which these stand still."""
+    for process in processes:
+        network.stall(process)
+    network.run(seconds)
+    for process in processes:
+        network.resume(process)
+
+
 def cut(
     network: Network, side: Sequence[Process], rest: Sequence[Process] | None = None
 ) -> Callable[[], None]:

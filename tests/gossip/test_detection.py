@@ -23,6 +23,7 @@ from tests.gossip.meshes import (
     mesh,
     observers,
     others,
+    stalled,
     state,
     told_of,
 )
@@ -146,16 +147,12 @@ def test_a_member_that_was_failed_while_it_stalled_learns_so_when_it_wakes_and_f
     None
 ):
     network, processes = mesh(40)
-    stalled, rest = processes[:10], processes[10:]
+    victims, rest = processes[:10], processes[10:]
     for _ in range(3):  # from the second time on they have to stay away
-        for victim in stalled:
-            network.stall(victim)
-        network.run(16)
-        for victim in stalled:
-            network.resume(victim)
+        stalled(network, victims, 16)
         network.run(4)
     network.run(20)
-    assert not told_of(stalled, MemberFailed) & {process.name for process in rest}
+    assert not told_of(victims, MemberFailed) & {process.name for process in rest}
 
 
 def test_who_only_closes_links_is_not_dialled_all_the_time() -> None:

@@ -7,7 +7,7 @@ import pytest
 from meshcache.gossip.core.events import MemberFailed, State
 from meshcache.gossip.sim.network import Network
 from meshcache.gossip.sim.process import Process
-from tests.gossip.meshes import agreed, all_see, cut, mesh, observers, others, told_of
+from tests.gossip.meshes import agreed, all_see, cut, mesh, observers, others, stalled, told_of
 
 
 def _deaf_for_20_s(network: Network, process: Process) -> None:
@@ -85,11 +85,7 @@ def test_who_is_failed_by_one_that_was_cut_off_denies_it_though_it_has_stood_sti
     for _ in range(2):  # the second time it has denied lately as well
         heal = cut(network, [processes[5]])
         network.run(60)
-        for process in rest:
-            network.stall(process)
-        network.run(0.7)
-        for process in rest:
-            network.resume(process)
+        stalled(network, rest, 0.7)
         network.run(5)
         heal()
         assert network.run_until(agreed(processes), network.now + 5)
@@ -112,11 +108,7 @@ def test_what_observers_say_that_were_suspect_lately_is_no_sign_of_trouble_of_it
     member = processes[5]
     starving = observers(processes, member)[:3]
     for _ in range(2):
-        for process in starving:
-            network.stall(process)
-        network.run(5)
-        for process in starving:
-            network.resume(process)
+        stalled(network, starving, 5)
         network.run(5)
         heal = _unheard_by(network, member, starving)
         network.run(12)
