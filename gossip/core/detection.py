@@ -97,7 +97,8 @@ class Detection:
 
     def ended(self, uid: bytes) -> None:
         """A member failed, left or is forgotten."""
-        self.verdicts.close(uid)
+        self.verdicts.ended(uid)
+        self.roster.reentry.doubted(uid)
 
     def hush(self, until: float) -> None:
         """Accuse nobody before this time."""
@@ -147,7 +148,7 @@ class Detection:
         row = self.table.rows[uid]
         if row.suspect:
             row.suspect = False
-            self.roster.reentry.recovered(uid)
+            self.roster.reentry.doubted(uid)
             self.roster.view_changes.soon(uid)
             self.roster.learned(row, MemberAlive)
 

@@ -33,8 +33,8 @@ class Reentry:
     _split: float = -inf
     _denied: float = -inf
     _company: float = -inf
-    _recovered: dict[bytes, float] = field(default_factory=dict)
-    """When others were suspect last, of those that were lately."""
+    _doubted: dict[bytes, float] = field(default_factory=dict)
+    """When others were suspect or failed last, of those that were lately."""
 
     def __post_init__(self) -> None:
         """Nothing has happened yet."""
@@ -61,20 +61,20 @@ class Reentry:
 
     def accused(self, by: Iterable[bytes]) -> None:
         """These, a majority of my observers, do not hear me. That is no trouble of mine if each of
-        them is suspect or was lately: one that gets too little CPU is heard now and then, and does
-        not hear most of the time."""
+        them is suspect, or was it lately, or failed: one that gets too little CPU is heard now and
+        then, and does not hear most of the time."""
         lately, rows = self.context.now - LATELY, self.table.rows
-        if not all(rows[one].suspect or self._recovered.get(one, -inf) > lately for one in by):
+        if not all(rows[one].suspect or self._doubted.get(one, -inf) > lately for one in by):
             self.trouble()
 
-    def recovered(self, uid: bytes) -> None:
-        """Another member is not suspect any more."""
-        self._recovered[uid] = self.context.now
+    def doubted(self, uid: bytes) -> None:
+        """Another member was suspect until now, or has failed."""
+        self._doubted[uid] = self.context.now
 
     def reap(self) -> None:
         """Forget who was suspect long ago."""
         lately = self.context.now - LATELY
-        self._recovered = {uid: at for uid, at in self._recovered.items() if at > lately}
+        self._doubted = {uid: at for uid, at in self._doubted.items() if at > lately}
 
     def denied(self) -> None:
         """I say that I live: that brings me back, or keeps me."""

@@ -25,7 +25,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """An observer of an accused member that has said nothing for so long has no vote on it."""
     vouch: float = 0.5
     """An observer that hears its subject says so when others have accused it for so long."""
-    vouch_again: float = 10.0
+    say_again: float = 10.0
+    """An observer's word about a member that somebody accuses is said again after so long, as long
+    as it is so."""
     hearing: float = 1.0
     """A death of which no sign was seen here is believed after this, if it is not denied; or after
     the hold, if it is said to have been silence, which one that is slow itself sees everywhere."""
@@ -122,6 +124,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     its entries eternal."""
     members: int = 20_000
     """Rows of the table; beyond it newcomers are not taken in."""
+
+    @property
+    def say_anew(self) -> float:
+        """From a denial until its observers, if they still miss the member, have said so again: a
+        beat, two probes, and each other's answers."""
+        return self.period + self.grace + 2 * self.probe_timeout + self.confer
 
 
 LAN: Final = Settings()

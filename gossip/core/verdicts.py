@@ -10,8 +10,13 @@ silence is no vote, for whoever is silent may be dead, or on the far side of a c
 - failed, else: still suspect after the hold. Its observers say so first, in the same bytes.
 
 A higher incarnation, which only the subject makes, voids all alerts before it; but one that keeps
-refuting while its observers stay deaf runs out of refutations. After Rapid's cut detection and
-SWIM's suspicion, both split in two: routing around is cheap, moving ownership is not.
+refuting while its observers stay deaf runs out of refutations: then they have some time to say it
+again, and it stays suspect meanwhile. After Rapid's cut detection and SWIM's suspicion, both split
+in two: routing around is cheap, moving ownership is not.
+
+Every word counts for a while only, and is said again as long as it is so. Words get lost, above all
+those of a member that is in trouble itself: what it said before would stand here for ever, and what
+it took back meanwhile would not be known.
 """
 
 from collections.abc import Callable
@@ -26,8 +31,8 @@ HEARD, SILENT, REFUSED = 0, 1, 2
 REPLACED = 3
 RECENT = 30.0
 """An alert counts if its observer was one this long ago: rings differ while views differ."""
-VOUCHED = 15.0
-"""So long somebody's word that it hears a member counts; it is said again while others accuse."""
+COUNTS = 15.0
+"""So long an observer's word counts: half as long again as until it is said again."""
 STRANGERS = 8
 """Words kept of members that are no observers of the subject in the views that are known here."""
 
@@ -37,17 +42,30 @@ class Case:
     """What is said against one member."""
 
     alerts: dict[bytes, wire.Alert] = field(default_factory=dict)
-    heard_at: dict[bytes, float] = field(default_factory=dict)
-    """When each whose last word is that it hears the member said so."""
+    """The last word of each observer."""
+    until: dict[bytes, float] = field(default_factory=dict)
+    """Before when the word of each counts."""
     since: float = 0.0
     """When the first of the alerts that stand came."""
     observers: tuple[bytes, ...] = ()
     """Who observed the member then: those have a vote at first, whether they speak or not. Who has
     come to observe it since has none until it speaks."""
-    floor: int = 0
-    """Accusations of lower incarnations are void."""
     refuted: list[float] = field(default_factory=list)
     suspect: bool = False
+
+    def counting(self, now: float) -> dict[bytes, int]:
+        """Who has said something that counts, and of what kind it was."""
+        until = self.until
+        return {one: word.kind for one, word in self.alerts.items() if until[one] > now}
+
+    def take(self, alert: wire.Alert, until: float) -> None:
+        """An observer's word, in place of what it said before."""
+        self.alerts[alert.observer], self.until[alert.observer] = alert, until
+
+    def void(self, observer: bytes) -> None:
+        """What it said counts no more."""
+        self.alerts.pop(observer, None)
+        self.until.pop(observer, None)
 
 
 def majority(voters: int) -> int:
@@ -93,7 +111,7 @@ class Verdicts:
             return False
         case = self.cases.get(alert.subject)
         if case is None:
-            case = self.cases[alert.subject] = Case(floor=row.incarnation)
+            case = self.cases[alert.subject] = Case()
         known = case.alerts.get(alert.observer)
         if known is not None and known.number >= alert.number:
             return False
@@ -103,21 +121,11 @@ class Verdicts:
             if strangers >= STRANGERS:
                 self.context.counts["alerts_refused"] += 1
                 return False
-        accused = any(word.kind != HEARD for word in case.alerts.values())
-        case.alerts[alert.observer] = alert
-        if alert.kind == HEARD:
-            case.heard_at[alert.observer] = self.context.now
-        else:
-            case.heard_at.pop(alert.observer, None)
-            if not accused:
-                case.since = self.context.now
-                case.observers = self.rings.observers(alert.subject)
-                self.context.timers.set(("vote", alert.subject), case.since + settings.vote)
-        accused = any(word.kind != HEARD for word in case.alerts.values())
-        if accused != (alert.subject in self.accused):
-            (self.accused.add if accused else self.accused.discard)(alert.subject)
-            if len(self.cases) > 1:  # the voters on others may have changed
-                self.context.timers.set_earlier(("verdicts",), self.context.now + 0.05)
+        if alert.kind != HEARD and alert.subject not in self.accused:
+            case.since = self.context.now
+            case.observers = self.rings.observers(alert.subject)
+            self.context.timers.set(("vote", alert.subject), case.since + settings.vote)
+        case.take(alert, self.context.now + COUNTS)
         self.evaluate(alert.subject)
         return True
 
@@ -134,30 +142,39 @@ class Verdicts:
         now, settings = self.context.now, self.context.settings
         case.refuted = [at for at in case.refuted if at > now - settings.refutation_window]
         case.refuted = [*case.refuted, now][-settings.refutations - 1 :]
-        if case.suspect and len(case.refuted) > settings.refutations:
-            return
-        case.floor = self.table.rows[uid].incarnation
-        case.alerts = {
-            observer: alert
-            for observer, alert in case.alerts.items()
-            if alert.incarnation >= case.floor or alert.kind == HEARD
-        }
-        if not any(word.kind != HEARD for word in case.alerts.values()):
-            self.accused.discard(uid)
+        # Of itself a member knows better than all of them.
+        spent = uid != self.context.uid and case.suspect
+        spent = spent and len(case.refuted) > settings.refutations
+        incarnation = self.table.rows[uid].incarnation
+        for observer, alert in list(case.alerts.items()):
+            if alert.kind == HEARD or alert.incarnation >= incarnation:
+                continue
+            if spent:
+                case.until[observer] = min(case.until[observer], now + settings.say_anew)
+            else:
+                case.void(observer)
         self.evaluate(uid)
 
     def close(self, uid: bytes) -> None:
-        """The member failed, left or is forgotten."""
+        """The member failed, left or is forgotten, or nobody accuses it."""
         self.cases.pop(uid, None)
         self.accused.discard(uid)
-        self.context.timers.cancel(("hold", uid))
-        self.context.timers.cancel(("vote", uid))
+        for kind in "hold", "vote", "lapse":
+            self.context.timers.cancel((kind, uid))
+
+    def ended(self, uid: bytes) -> None:
+        """The member failed, left or is forgotten; should it come back, it has said nothing yet."""
+        self.close(uid)
+        for case in self.cases.values():
+            case.void(uid)
 
     def stalled(self, seconds: float) -> None:
         """This process stood still: words that it has not read yet are no silence."""
         for case in self.cases.values():
             case.since += seconds
-        for kind in "hold", "vote":
+            for observer in case.until:
+                case.until[observer] += seconds
+        for kind in "hold", "vote", "lapse":
             self.context.timers.delay(kind, seconds)
 
     def reap(self) -> None:
@@ -172,11 +189,9 @@ class Verdicts:
         if case is None:
             return {}
         return {
-            observer: alert.kind
-            for observer, alert in case.alerts.items()
-            if alert.kind != HEARD
-            and alert.incarnation >= case.floor
-            and self._observes(observer, uid)
+            observer: kind
+            for observer, kind in case.counting(self.context.now).items()
+            if kind != HEARD and self._observes(observer, uid)
         }
 
     def _observes(self, observer: bytes, uid: bytes) -> bool:
@@ -191,13 +206,24 @@ class Verdicts:
         now = self.context.now
         voters = {
             observer
-            for observer, at in case.heard_at.items()
-            if at > now - VOUCHED and self._observes(observer, uid)
+            for observer, kind in case.counting(now).items()
+            if kind == HEARD and self._observes(observer, uid)
         }
         if now < case.since + self.context.settings.vote:
             first = (one for one in case.observers if self.table.alive(one))
             voters.update(one for one in first if one not in self.accused)
         return voters | accusers.keys()
+
+    def _mark(self, uid: bytes, case: Case) -> None:
+        """Whether anybody accuses the member: who is accused has no vote on others at first."""
+        timers, now = self.context.timers, self.context.now
+        against = [case.until[one] for one, kind in case.counting(now).items() if kind != HEARD]
+        if against:
+            timers.set(("lapse", uid), min(against))
+        if bool(against) != (uid in self.accused):
+            (self.accused.add if against else self.accused.discard)(uid)
+            if len(self.cases) > 1:
+                timers.set_earlier(("verdicts",), now + 0.05)
 
     def evaluate(self, uid: bytes) -> None:
         """Apply the rules to one member."""
@@ -206,6 +232,7 @@ class Verdicts:
         if case is None or row is None or row.status != ALIVE:
             self.close(uid)
             return
+        self._mark(uid, case)
         accusers = self.accusers(uid)
         voters = self._voters(uid, case, accusers)
         refused = sum(kind == REFUSED for kind in accusers.values())

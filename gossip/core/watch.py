@@ -221,7 +221,7 @@ class Watch:
         hears = self.subjects.fresh(subject)
         if hears and not subject.missing:
             self.alerts.say(uid, HEARD)
-        again = settings.vouch_again if hears else settings.vouch
+        again = settings.say_again if hears else settings.vouch
         self.context.timers.set(("vouch", uid), self.context.now + again)
 
     # --- telling
@@ -243,6 +243,7 @@ class Watch:
             if self.subjects.cut_off and not subject.private:
                 subject.private = True
                 self.alerts.say(uid, SILENT, private=True)
+                self._accuse_later(uid)
             context.timers.set(("miss", uid), context.now + LOOK_AGAIN)
 
     def still_missing(self, uid: bytes) -> None:
@@ -263,6 +264,25 @@ class Watch:
     def _tell(self, uid: bytes, subject: Subject, kind: int) -> None:
         subject.alert, subject.void, subject.private = kind, False, False
         self.alerts.say(uid, kind)
+        self._accuse_later(uid)
+
+    def _accuse_later(self, uid: bytes) -> None:
+        context = self.context
+        context.timers.set(("accuse", uid), context.now + context.settings.say_again)
+
+    def accuse_again(self, uid: bytes) -> None:
+        """Say again what was said against a subject, if it is still so."""
+        subject, context = self.subjects.get(uid), self.context
+        if subject is None or not subject.missing or subject.void:
+            return
+        if not subject.private and subject.alert == HEARD:
+            return
+        if context.now < self._quiet_until or self.subjects.fresh(subject):
+            context.timers.set(("accuse", uid), context.now + context.settings.period)
+            return
+        private = subject.private or self.subjects.cut_off
+        self.alerts.say(uid, max(subject.alert, SILENT), private=private)
+        self._accuse_later(uid)
 
     def disown(self, alert: wire.Alert) -> None:
         """Somebody spread a word in my name."""

@@ -102,13 +102,16 @@ def test_a_new_process_in_the_place_of_a_failed_one_does_not_wait() -> None:
     assert network.run_until(agreed(processes), network.now + 5)
 
 
-def test_what_observers_say_that_were_suspect_lately_is_no_sign_of_trouble_of_its_own() -> None:
+@pytest.mark.parametrize("seconds", [5, 12])
+def test_what_observers_say_that_were_suspect_or_failed_lately_is_no_sign_of_own_trouble(
+    seconds: float,
+) -> None:
     """A third that gets little CPU: now and then it is most of those that observe a member."""
     network, processes = mesh(20)
     member = processes[5]
     starving = observers(processes, member)[:3]
     for _ in range(2):
-        stalled(network, starving, 5)
+        stalled(network, starving, seconds)
         network.run(5)
         heal = _unheard_by(network, member, starving)
         network.run(12)
