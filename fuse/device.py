@@ -8,6 +8,7 @@ keeper gives it.
 import asyncio
 import os
 import select
+import time
 from collections.abc import Callable
 
 
@@ -87,4 +88,14 @@ class Device:
                 return False
             return True
         self.behind = 0.0
+        return False
+
+    def has_more_within(self, seconds: float) -> bool:
+        """Whether another request comes so soon. Waits for it without sleeping, but whoever would
+        run on this core goes first: it may be the asker."""
+        until = time.perf_counter() + seconds
+        while not self.ended.is_set() and time.perf_counter() < until:
+            os.sched_yield()
+            if self.has_more():
+                return True
         return False

@@ -14,6 +14,7 @@ pyfuse3's asyncio layer is a module of small functions and classes that it looks
 `serve` puts its own in their place.
 """
 
+import time
 import types
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
@@ -23,6 +24,7 @@ import pyfuse3
 import pyfuse3.asyncio
 
 from meshcache.fuse.device import Device
+from meshcache.fuse.patience import Patience
 from meshcache.tasks import TaskSet
 
 AT_ONCE = 32
@@ -63,9 +65,11 @@ class SessionLoops:
         self._new: list[_Loop] = []
         self._make: Callable[[], _Loop] | None = None
         self._waiting = TaskSet(on_error)
+        self._patience = Patience()
 
     def _serve(self) -> None:
         """The device can be read: answer requests, at most `AT_ONCE`."""
+        self._patience.woken(time.perf_counter())
         for _ in range(AT_ONCE):
             # The one that was idle for the shortest time: its memory is in the processor's cache.
             self._step(self._idle.pop())
@@ -73,8 +77,20 @@ class SessionLoops:
             if not self._idle:
                 self.device.pause()  # as many as there may be are waiting
                 return
-            if not more:
+            if more:
+                self._patience.crowded()
+            elif not self._linger():
                 return
+
+    def _linger(self) -> bool:
+        """Whether there is a request after all, now or within the time that it is worth to look."""
+        self._patience.answered(time.perf_counter())
+        if self._waiting or not self._patience.seconds:  # the agent's answer would be kept waiting
+            return False
+        more = self.device.has_more_within(self._patience.seconds)
+        if more:
+            self._patience.found()
+        return more
 
     def _step(self, loop: _Loop) -> None:
         try:
