@@ -20,6 +20,7 @@ from meshcache.snapshot.layout import (
     decode_skipped,
     snapshot_id,
 )
+from meshcache.snapshot.names import Names
 
 __all__ = ["ROOT_INODE", "ROOT_ROW", "Entry", "Snapshot", "snapshot_id"]
 
@@ -83,6 +84,7 @@ class Snapshot:
         self._text = {
             name: (columns[name], columns[f"{name}_end"].cast("I")) for name in TEXT_COLUMNS
         }
+        self._names = Names(*self._text["name"])
         rows, keys, ends = (columns[name] for name in ODD_COLUMNS)
         self._odd_row, self._odd_key = rows.cast("I"), (keys, ends.cast("I"))
         self._skipped = columns[SKIPPED]
@@ -91,7 +93,7 @@ class Snapshot:
 
     def name(self, row: int) -> bytes:
         """The last part of the row's path; the root's is empty."""
-        return _text(self._text["name"], row)
+        return self._names[row]
 
     def is_dir(self, row: int) -> bool:
         return not self._at["source"][row]
@@ -102,7 +104,7 @@ class Snapshot:
             row,
             at["inode"][row],
             at["parent"][row],
-            _text(self._text["name"], row),
+            self._names[row],
             not at["source"][row],
             at["size"][row],
             at["mtime"][row],
@@ -132,15 +134,8 @@ class Snapshot:
 
     def lookup(self, parent: int, name: bytes) -> int | None:
         """The row of the entry called `name` in the directory at row `parent`."""
-        data, ends = self._text["name"]
         first = self._at["first"][parent]
-        stop = first + self._at["count"][parent]
-
-        def name_of(row: int) -> bytes:  # of a row that is not the root's, as `name` is slower
-            return bytes(data[ends[row - 1] : ends[row]])
-
-        place = bisect_left(range(stop), name, first, key=name_of)
-        return place if place < stop and name_of(place) == name else None
+        return self._names.find(name, first, first + self._at["count"][parent])
 
     def row_of(self, inode: int) -> int | None:
         """The row with this inode."""
@@ -178,11 +173,11 @@ class Snapshot:
         parent = self._at["parent"][row]
         known, above = self._above
         if known != parent:  # of a directory's files one after the other is asked for
-            above = b"".join([part + b"/" for part in reversed(self._names(parent))])
+            above = b"".join([part + b"/" for part in reversed(self._names_above(parent))])
             self._above = parent, above
         return (above + self.name(row)).decode("utf-8", "surrogateescape")
 
-    def _names(self, row: int) -> list[bytes]:
+    def _names_above(self, row: int) -> list[bytes]:
         """Of a directory and all above it, but the root's."""
         names = []
         while row != ROOT_ROW:
