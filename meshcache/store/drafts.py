@@ -32,6 +32,9 @@ SMALL = HASHED_AT_ONCE
 IN_MEMORY = DEFAULT_BLOCK_SIZE
 """Bytes up to which a block is filled in memory."""
 
+_HUGE = 2 << 20
+"""Bytes of a huge page, where there are any."""
+
 Name = Callable[[Record, str, int, bytes], Held]
 """Lends the whole file at a place, with its length and checksums, and gives it its block's name.
 Raises StoreFull if that cannot be."""
@@ -162,7 +165,11 @@ def _memory(length: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
     size = length + trailer_size(length)
     if length <= SMALL:
         return np.empty(size, np.uint8)
-    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    # Linux since 6.12 puts on the border of a huge page only what is whole huge pages long. What is
+    # beyond the block's bytes takes address space, and of memory the trailer's page.
+    huge = length // _HUGE * _HUGE
+    mapped = -(-size // _HUGE) * _HUGE if huge else size
+    pages = mmap.mmap(-1, mapped, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # a kernel without huge pages
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(pages, np.uint8)
+        pages.madvise(mmap.MADV_HUGEPAGE, 0, huge)
+    return np.frombuffer(pages, np.uint8, size)
