@@ -66,10 +66,12 @@ class MountSpec(msgspec.Struct, frozen=True):
     """Folder of the dataset -> the directory that shows it alone (`meshcache.fuse.binds`)."""
     allow_other: bool = True
     """Let other users read, too; a user who is not root needs user_allow_other in fuse.conf."""
-    readahead: int = 2 << 20
+    readahead: int = 1 << 20
     """Bytes that the kernel reads ahead of a sequential reader, where it may be set (root, and a
-    writable /sys); else the kernel's 128 KiB stay. On 2 cores, from tmpfs, medians of three: 0.9
-    GB/s with 128 KiB, 1.75 with 1 MiB, 2.1 with 2 MiB, 1.9 with 4 MiB."""
+    writable /sys); else the kernel's 128 KiB stay, with which it takes twice as long. Of a mapped
+    file it reads so much around the first page that is looked at, and with 2 MiB opening a model's
+    shard takes twice as long. (More than 1 MiB made one stream faster on one machine of 2 cores, by
+    a fifth, and four streams slower on another, by a fifth.)"""
     deadline: float = DEADLINE
     """Seconds after which a request ends, whatever hangs below."""
     too_late: int = errno.ETIMEDOUT

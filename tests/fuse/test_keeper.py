@@ -206,7 +206,7 @@ def test_the_kernel_reads_ahead_as_far_as_was_asked_for(mount: Mount) -> None:
     setting = f"/sys/class/bdi/{mounted.bdi}/read_ahead_kb"
     if not os.access(setting, os.W_OK):
         pytest.skip("/sys is read-only here")
-    assert outside("print(open(sys.argv[1]).read())", setting).strip() == "2048"
+    assert outside("print(open(sys.argv[1]).read())", setting).strip() == "1024"
 
 
 def test_the_kernel_keeps_as_many_requests_in_flight_as_we_can_answer(mount: Mount) -> None:
