@@ -251,6 +251,13 @@ class Verdicts:
             self.context.timers.cancel(("hold", uid))
             self.on_cleared(uid)
 
+    def hold_anew(self) -> None:
+        """Nobody was heard here, and now somebody is: every hold begins anew."""
+        until = self.context.now + self.context.settings.hold
+        for uid, case in self.cases.items():
+            if case.suspect and (self.context.timers.due(("hold", uid)) or until) < until:
+                self.context.timers.set(("hold", uid), until)
+
     def hold_over(self, uid: bytes) -> None:
         """The hold of a suspect has ended."""
         case = self.cases.get(uid)

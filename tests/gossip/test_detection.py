@@ -418,3 +418,17 @@ def test_it_is_told_who_observes_a_member_who_accuses_it_and_how_far_it_is() -> 
     accusers = one.node.standing(victim.uid).accusers
     assert len(accusers) >= 3
     assert set(accusers) <= set(standing.observers)
+
+
+def test_who_hears_again_after_a_while_alone_gives_those_it_missed_the_whole_hold() -> None:
+    network, processes = mesh(12)
+    subject = processes[5]
+    alone = observers(processes, subject)[0]
+    heal = cut(network, [alone])
+    network.run(LAN.alone - 2)
+    heal()
+    network.stall(subject)
+    network.run(4)
+    network.resume(subject)
+    assert network.run_until(agreed(processes), network.now + 10)
+    assert subject.name not in told_of([alone], MemberFailed)
