@@ -57,7 +57,12 @@ class SessionLoops:
     name = "session loops"
     """pyfuse3 asks its task for a name."""
 
-    def __init__(self, device: Device, on_error: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        on_error: Callable[[str, BaseException], None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """`on_error` hears of a request that ended in an exception, and so without an answer."""
         self.device = device
         self._on_error = on_error
@@ -66,10 +71,11 @@ class SessionLoops:
         self._make: Callable[[], _Loop] | None = None
         self._waiting = TaskSet(on_error)
         self._patience = Patience()
+        self._clock = clock
 
     def _serve(self) -> None:
         """The device can be read: answer requests, at most `AT_ONCE`."""
-        self._patience.woken(time.perf_counter())
+        self._patience.woken(self._clock())
         for _ in range(AT_ONCE):
             # The one that was idle for the shortest time: its memory is in the processor's cache.
             self._step(self._idle.pop())
@@ -84,7 +90,7 @@ class SessionLoops:
 
     def _linger(self) -> bool:
         """Whether there is a request after all, now or within the time that it is worth to look."""
-        self._patience.answered(time.perf_counter())
+        self._patience.answered(self._clock())
         if self._waiting or not self._patience.seconds:  # the agent's answer would be kept waiting
             return False
         more = self.device.has_more_within(self._patience.seconds)

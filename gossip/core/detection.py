@@ -170,9 +170,9 @@ class Detection:
 
     def heard(self, uid: bytes) -> None:
         """A frame came from `uid`."""
-        if self.watch.subjects.alone_at > self.context.now:
-            self.verdicts.hold_anew()  # whom this member misses may have spoken meanwhile
         if uid in self.table.rows:  # a leaf, maybe on this very host, proves no way to the others
+            if self.watch.subjects.alone_at > self.context.now:
+                self.verdicts.hold_anew()  # whom this member misses may have spoken meanwhile
             self.watch.heard(uid)
         if uid in self.answers.waiting:
             self.answers.heard(uid)

@@ -126,7 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the table; beyond it newcomers are not taken in."""
 
     @property
-    def say_anew(self) -> float:
+    def reaffirm(self) -> float:
         """From a denial until its observers, if they still miss the member, have said so again: a
         beat, two probes, and each other's answers."""
         return self.period + self.grace + 2 * self.probe_timeout + self.confer

@@ -150,7 +150,7 @@ class Verdicts:
             if alert.kind == HEARD or alert.incarnation >= incarnation:
                 continue
             if spent:
-                case.until[observer] = min(case.until[observer], now + settings.say_anew)
+                case.until[observer] = min(case.until[observer], now + settings.reaffirm)
             else:
                 case.void(observer)
         self.evaluate(uid)

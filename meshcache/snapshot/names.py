@@ -1,4 +1,4 @@
-"""Finding a name among a directory's, which stand sorted one after the other.
+"""Columns of text, and finding a name among a directory's, which stand sorted one after the other.
 
 A binary search with a Python step for each comparison takes ten of them among a thousand names. So
 every 32nd name of a large directory is kept, as objects that `bisect` compares by itself, and the
@@ -14,20 +14,28 @@ MAX_KEPT = 1 << 16
 """Names kept, of all directories: about 4 MiB."""
 
 
-class Names:
-    """The names of all rows of a snapshot."""
+class Texts:
+    """A text for each row, one after the other."""
 
     def __init__(self, text: memoryview, ends: memoryview) -> None:
-        """`text`: all names; `ends` (u4): where each row's ends. The root's, row 0, is empty."""
-        self._text = text
-        self._ends = ends
+        """`text`: all of them; `ends` (u4): where each row's ends."""
+        self.text = text
+        self.ends = ends
+
+    def __getitem__(self, row: int) -> bytes:
+        ends = self.ends
+        return bytes(self.text[ends[row - 1] if row else 0 : ends[row]])
+
+
+class Names(Texts):
+    """The names of all rows of a snapshot. The root's, row 0, is empty."""
+
+    def __init__(self, text: memoryview, ends: memoryview) -> None:
+        """See `Texts`."""
+        super().__init__(text, ends)
         self._kept: dict[int, list[bytes]] = {}
         """First row of a directory's entries -> every `STEP`th name from there on."""
         self._count = 0
-
-    def __getitem__(self, row: int) -> bytes:
-        ends = self._ends
-        return bytes(self._text[ends[row - 1] if row else 0 : ends[row]])
 
     def find(self, name: bytes, first: int, stop: int) -> int | None:
         """The row of `name` among the sorted ones from row `first` (not the root) up to `stop`."""
@@ -37,9 +45,9 @@ class Names:
                 return None
             first += step * STEP
             stop = min(first + STEP, stop)
-        ends = self._ends
+        ends = self.ends
         begin = ends[first - 1]
-        text = bytes(self._text[begin : ends[stop - 1]])
+        text = bytes(self.text[begin : ends[stop - 1]])
         place = text.find(name)
         while place >= 0:  # it may stand within another name, or over the border of two
             end = begin + place + len(name)

@@ -14,13 +14,12 @@ from meshcache.snapshot.layout import (
     ROOT_INODE,
     ROW_COLUMNS,
     SKIPPED,
-    TEXT_COLUMNS,
     Source,
     decode,
     decode_skipped,
     snapshot_id,
 )
-from meshcache.snapshot.names import Names
+from meshcache.snapshot.names import Names, Texts
 
 __all__ = ["ROOT_INODE", "ROOT_ROW", "Entry", "Snapshot", "snapshot_id"]
 
@@ -81,12 +80,10 @@ class Snapshot:
             for name in ("by_inode", "version", "by_version")
         )
         self._at = {name: columns[name].cast(_CODES[kind]) for name, kind in ROW_COLUMNS.items()}
-        self._text = {
-            name: (columns[name], columns[f"{name}_end"].cast("I")) for name in TEXT_COLUMNS
-        }
-        self._names = Names(*self._text["name"])
+        self._names = Names(columns["name"], columns["name_end"].cast("I"))
+        self._tags = Texts(columns["tag"], columns["tag_end"].cast("I"))
         rows, keys, ends = (columns[name] for name in ODD_COLUMNS)
-        self._odd_row, self._odd_key = rows.cast("I"), (keys, ends.cast("I"))
+        self._odd_row, self._odd_keys = rows.cast("I"), Texts(keys, ends.cast("I"))
         self._skipped = columns[SKIPPED]
         self._above = ROOT_ROW, b""
         """A directory's row, and what the paths of its entries begin with."""
@@ -112,7 +109,7 @@ class Snapshot:
 
     def entries(self, rows: range) -> Iterator[Entry]:
         """The same for a run of rows, several times as fast."""
-        at, (names, ends) = self._at, self._text["name"]
+        at, names, ends = self._at, self._names.text, self._names.ends
         for first in range(rows.start, rows.stop, _CHUNK):
             stop = min(first + _CHUNK, rows.stop)
             begin = ends[first - 1] if first else 0
@@ -216,11 +213,11 @@ class Snapshot:
         source = self._header.sources[source_number - 1]
         place = bisect_left(self._odd_row, row)
         if place < len(self._odd_row) and self._odd_row[place] == row:
-            key = _text(self._odd_key, place).decode("utf-8", "surrogateescape")
+            key = self._odd_keys[place].decode("utf-8", "surrogateescape")
         else:
             below = self.path(row)[len(source.mount.strip("/")) :].lstrip("/")
             key = source.prefix + below
-        tag = _text(self._text["tag"], row).decode()
+        tag = self._tags[row].decode()
         return FileVersion(source.origin, key, tag, self._at["size"][row])
 
     def source_of(self, row: int) -> Source | None:
@@ -254,8 +251,3 @@ class Snapshot:
         """
         counts = (self.size.astype(np.int64) + block_size - 1) // block_size
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-
-
-def _text(column: tuple[memoryview, memoryview], row: int) -> bytes:
-    data, ends = column
-    return bytes(data[ends[row - 1] if row else 0 : ends[row]])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from meshcache.fuse.device import Device
+from meshcache.fuse.patience import ALONE
 from meshcache.fuse.session_loops import AT_ONCE, SessionLoops, idle
 
 
@@ -14,6 +15,8 @@ class FakeDevice:
 
     def __init__(self, *requests: str) -> None:
         self.requests = deque(requests)
+        self.soon: deque[str] = deque()
+        """Requests that come to who looks for them."""
         self.watching = False
         self.paused = 0
         self.left = False
@@ -38,6 +41,11 @@ class FakeDevice:
     def has_more(self) -> bool:
         return bool(self.requests)
 
+    def has_more_within(self, seconds: float) -> bool:
+        if self.soon:
+            self.requests.append(self.soon.popleft())
+        return bool(self.requests)
+
 
 class Kernel:
     """Session loops as pyfuse3 has them, over a fake device. A request ``wait`` waits for `open`,
@@ -52,7 +60,9 @@ class Kernel:
         self._most = most
         self._waiting = 0
         self.loops = SessionLoops(
-            cast("Device", self.device), lambda name, error: self.errors.append(str(error))
+            cast("Device", self.device),
+            lambda name, error: self.errors.append(str(error)),
+            clock=lambda: 0.0,
         )
 
     async def loop(self) -> None:
@@ -134,6 +144,25 @@ async def test_a_loop_that_fails_is_told_of_and_replaced() -> None:
         kernel.device.requests.append("b")
         kernel.device.serve()
         assert kernel.answered == ["a", "b"]
+
+
+async def test_who_asks_again_at_once_is_waited_for() -> None:
+    async with Kernel() as kernel:
+        for _ in range(ALONE):
+            kernel.device.requests.append("a")
+            kernel.device.soon.append("b")
+            kernel.device.serve()
+        assert kernel.answered == ["a"] * ALONE + ["b"] * ALONE
+
+
+async def test_nobody_is_waited_for_while_a_request_waits_for_the_agent() -> None:
+    async with Kernel("wait") as kernel:
+        kernel.device.serve()
+        for _ in range(2 * ALONE):
+            kernel.device.requests.append("a")
+            kernel.device.soon.append("b")
+            kernel.device.serve()
+        assert kernel.answered == ["a"] * 2 * ALONE
 
 
 async def test_the_end_cancels_what_waits() -> None:

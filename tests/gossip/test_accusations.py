@@ -75,7 +75,7 @@ def test_a_denial_beyond_the_limit_ends_what_no_observer_says_anew() -> None:
         network.act(subject, lambda now: subject.node.set_tags({"denial": str(now)}, now))
         network.run(1)
     assert state(judge, subject) is State.SUSPECT, "the limit does nothing"
-    network.run(LAN.say_anew)
+    network.run(LAN.reaffirm)
     assert state(judge, subject) is State.ALIVE
     network.run(LAN.hold)
     assert not any(events(one, MemberFailed) for one in processes)
