@@ -95,6 +95,7 @@ async def test_keys_are_changed_over_the_heads_of_guests(mesh: Mesh) -> None:
         await one.admit({GUEST: "models"})
     guest = await mesh.guest("guest")
     await eventually(lambda: bool(host.leaves() or other.leaves()))
+    await eventually(lambda: {member.name for member in host.members()} >= {"host", "other"})
     new = b"the key that comes after it, long"
     step = await host.rotation.install(new)
     assert step.failed == {}
