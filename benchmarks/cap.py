@@ -38,6 +38,9 @@ from meshcache.units import KIB, format_size, parse_duration, parse_size
 
 _CONTROL = "/-/cap"
 
+_ACCEPTING = 3
+"""Turns of the loop from a connection that asyncio has accepted to one that the server knows of."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Fault:
@@ -84,7 +87,8 @@ class Cap:
         self._holds_all = False
         self._faults: deque[_Fault] = deque()
         self._session: aiohttp.ClientSession | None = None
-        self._runner: web.ServerRunner | None = None
+        self._server: web.Server | None = None
+        self._listening: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
@@ -100,25 +104,28 @@ class Cap:
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             read_bufsize=256 * KIB,
         )
-        self._runner = web.ServerRunner(
-            web.Server(self._answer, access_log=None), shutdown_timeout=0.1
-        )
+        self._server = web.Server(self._answer, access_log=None)
         try:
-            await self._runner.setup()
-            site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
-            await site.start()
+            self._listening = await asyncio.get_running_loop().create_server(
+                self._server, self._host, self._port, backlog=1024
+            )
         except BaseException:
             await self.stop()
             raise
-        self._port = int(self._runner.addresses[0][1])
+        self._port = self._listening.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Close the port and every connection. Idempotent; `start` opens the same port again."""
         if self._gate is not None:
             self._gate.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._listening is not None:
+            await _accept_no_more(self._listening)
+            self._listening.close()
+            self._listening = None
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(0.1)
+            self._server = None
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -275,6 +282,15 @@ class Cap:
                     return
                 view = view[size:]
         await response.write_eof()
+
+
+async def _accept_no_more(listening: asyncio.Server) -> None:
+    """What asyncio (3.11) has accepted when a server closes, and not made a transport of, it leaves
+    open and nobody's."""
+    for sock in listening.sockets:
+        asyncio.get_running_loop().remove_reader(sock)
+    for _ in range(_ACCEPTING):
+        await asyncio.sleep(0)
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -117,6 +118,21 @@ async def test_it_stops_while_requests_are_held_and_starts_on_the_same_port(
         assert done
     await cap.start()
     assert await size_of(http, url) == MIB
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_connects_while_it_stops_is_hung_up_on(server: WebServer, turns: int) -> None:
+    """Whatever turn of the loop a connection that the kernel has taken comes in."""
+    cap = Cap(server.url)
+    await cap.start()
+    host, port = cap.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as late:
+        late.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await cap.stop()
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(late, 1), 5) == b""
 
 
 async def _ended(http: aiohttp.ClientSession, url: str) -> None:
