@@ -91,7 +91,7 @@ def test_the_examples_are_applied_read_changed_and_deleted(
     done = one.run("apply", *given)
     assert done.stdout.splitlines() == [f"dataset.data.fluid.io/{name} created" for name in made]
     assert done.stderr == ""
-    wait_until(lambda: len(other.json("dataset", "list")) == 3)
+    wait_until(lambda: len(other.ask("/v1/datasets")) == 3)
     for dataset, path in (("imagenet", "train/a"), ("imagenet-train", "a")):
         assert other.run("cat", dataset, path).stdout == "train/a"
 
@@ -263,7 +263,7 @@ def test_loads_are_applied_shown_changed_and_deleted(
         "targets": [{"path": "/train", "replicas": 1}],
     }
     assert one.run("apply", "-f", files.write("got.yaml", got)).stdout == f"{load} unchanged\n"
-    wait_until(lambda: one.json("loads")[0]["phase"] == "Complete")
+    wait_until(lambda: one.ask("/v1/loads")[0]["phase"] == "Complete")
     short = (
         "kind: Load\nname: imagenet-warmup\ndataset: imagenet\npaths: [test, 'train/*']\nttl: 1h\n"
     )
@@ -280,7 +280,7 @@ def test_a_mount_that_is_there_shows_what_a_change_added(
 ) -> None:
     one, other = two
     one.run("apply", "-f", files.datasets("fluid.yaml"))
-    wait_until(lambda: other.json("dataset", "list") != [])
+    wait_until(lambda: other.ask("/v1/datasets") != [])
     mounted = mesh.mount(other, "imagenet")
     held_open = (mounted / "train/a").open()
     document = yaml.safe_load(one.run("get", "dataset", "imagenet", "-o", "yaml").stdout)

@@ -84,5 +84,5 @@ def test_a_claim_is_read_wherever_a_node_has_it(mesh: Mesh, tmp_path: Path) -> N
     one.start()
     two.start(join=one.gossip)
     one.run("dataset", "create", "data", "pvc://claim/models")
-    wait_until(lambda: two.json("dataset", "list") != [])
+    wait_until(lambda: two.ask("/v1/datasets") != [])
     assert two.run("cat", "data", "file").stdout == "bytes"

@@ -1,6 +1,5 @@
 """Loads: no coordinator, so whoever dies, what is loaded is loaded; and once."""
 
-import json
 import random
 from functools import partial
 
@@ -19,17 +18,9 @@ def fill(origin: Origin, rng: random.Random, count: int, size: int, folder: str 
     return count * size
 
 
-def phase(agent: Agent, name: str) -> str:
-    return str(agent.json("loads", name)["phase"])
-
-
 def known(agents: list[Agent]) -> None:
     for agent in agents:
-        wait_until(partial(_lists, agent))
-
-
-def _lists(agent: Agent) -> bool:
-    return "data" in agent.run("dataset", "list").stdout
+        wait_until(partial(agent.lists, "data"))
 
 
 @pytest.fixture
@@ -64,7 +55,7 @@ def test_a_load_spreads_over_the_owners_and_asks_the_origin_once(
     assert {member["phase"] for member in members} == {"Complete"}
     assert sum(member["fetched"] for member in members) == size
     assert all(member["fetched"] for member in members), "each owner fetches its share"
-    wait_until(lambda: len({json.dumps(agent.json("loads")) for agent in three}) == 1)
+    wait_until(lambda: len({agent.get("/v1/loads") for agent in three}) == 1)
     # Again: nothing is lacking.
     again = one.run("load", "data", "--wait").stdout
     assert "0B fetched" in again
@@ -99,7 +90,7 @@ def test_a_load_completes_though_a_member_is_killed(
     slow(origin, None)
     left = [agent for agent in three if agent is not three[victim]]
     for agent in left:
-        wait_until(lambda agent=agent: phase(agent, "all") == "Complete", within=40)  # type: ignore[misc]
+        wait_until(lambda agent=agent: agent.phase("all") == "Complete", within=40)  # type: ignore[misc]
     assert left[0].run("load", "data", "--check").returncode == 0
     # What the victim had or was getting was asked for once more, and nothing else.
     counts = origin.cap.cap.counts
@@ -109,7 +100,7 @@ def test_a_load_completes_though_a_member_is_killed(
     assert max(count.requests for count in counts.keys.values()) <= 2, counts.keys
     # Back again, it has its blocks, and finds the load ended.
     three[victim].start(join=left[0].gossip)
-    wait_until(lambda: phase(three[victim], "all") == "Complete", within=30)
+    wait_until(lambda: three[victim].phase("all") == "Complete", within=30)
 
 
 def test_a_cancelled_load_stops_and_another_goes_on_where_it_was(
@@ -127,7 +118,7 @@ def test_a_cancelled_load_stops_and_another_goes_on_where_it_was(
     slow(origin, MIB // 8)  # a command takes seconds to start on a busy machine
     assert two.run("load", "cancel", "first").stdout == "load first is Cancelled\n"
     for agent in three:
-        wait_until(lambda agent=agent: phase(agent, "first") == "Cancelled")  # type: ignore[misc]
+        wait_until(lambda agent=agent: agent.phase("first") == "Cancelled")  # type: ignore[misc]
     slow(origin, None)
     wait_until(lambda: origin.cap.cap.in_flight == 0)
     given = origin.cap.cap.counts.object_bytes
@@ -140,7 +131,7 @@ def test_a_cancelled_load_stops_and_another_goes_on_where_it_was(
     # What was under way when it was cancelled is all that was asked twice.
     assert origin.cap.cap.counts.object_bytes <= given + done["fetched"]
     assert one.run("load", "delete", "first").stdout == "load first deleted\n"
-    wait_until(lambda: [load["name"] for load in two.json("loads")] == ["second"])
+    wait_until(lambda: [load["name"] for load in two.ask("/v1/loads")] == ["second"])
 
 
 def test_a_load_runs_after_another_and_is_forgotten_after_its_ttl(
@@ -152,11 +143,11 @@ def test_a_load_runs_after_another_and_is_forgotten_after_its_ttl(
     known(three)
     said = one.run("load", "data", "--name", "then", "--run-after", "first", "--ttl", "1s").stdout
     assert "waits for load 'first', which is not there" in said
-    assert phase(one, "then") == "Pending"
+    assert one.phase("then") == "Pending"
     two.run("load", "data", "d/000", "--name", "first", "--wait")
     # Of its end only what it loaded may be left to be seen.
     wait_until(lambda: two.run("load", "data", "--check", check=False).returncode == 0, within=20)
-    wait_until(lambda: [load["name"] for load in one.json("loads")] == ["first"], within=20)
+    wait_until(lambda: [load["name"] for load in one.ask("/v1/loads")] == ["first"], within=20)
 
 
 def test_copies_are_placed_as_the_load_says_and_plans_and_checks_tell_the_truth(
@@ -200,7 +191,7 @@ def test_a_deleted_dataset_ends_its_loads_and_says_so(
     one.run("load", "data", "--name", "all")
     part_of_it(origin, MIB)
     one.run("dataset", "delete", "data")
-    wait_until(lambda: phase(two, "all") == "Failed", within=20)
+    wait_until(lambda: two.phase("all") == "Failed", within=20)
     assert two.json("loads", "all")["message"] == "dataset 'data' was deleted"
     assert "was deleted" in one.run("loads", "-o", "wide").stdout
     slow(origin, None)
@@ -279,7 +270,7 @@ class TestOfOne:
     @pytest.mark.slow
     def test_a_schedule_runs_by_the_clock(self, one: Agent, origin: Origin) -> None:
         one.run("load", "data", "d", "--schedule", "* * * * *", "--name", "minutely")
-        assert phase(one, "minutely") == "Pending"
+        assert one.phase("minutely") == "Pending"
         wait_until(lambda: one.json("loads", "minutely")["succeeded"] > 0, within=80)
         assert one.json("loads", "minutely")["bytes_done"] == 6 * MIB
         one.run("load", "cancel", "minutely")

@@ -30,7 +30,7 @@ def test_a_dataset_is_read_through_fuse_on_three_nodes_and_asked_of_the_origin_o
     origin.put("empty", b"")
     one, two, three = mesh.start("one", "two", "three")
     origin.create(one)
-    wait_until(lambda: "data" in three.run("dataset", "list").stdout)
+    wait_until(lambda: three.lists("data"))
 
     mounts = [mesh.mount(agent, "data") for agent in (one, two, three)]
     origin.cap.cap.reset()
@@ -78,7 +78,7 @@ def test_an_agent_killed_while_it_serves_a_read_costs_no_error_and_no_byte(
     origin.create(one)
     # The other two hold everything; node one holds nothing, and asks them block by block.
     mountpoint = mesh.mount(one, "data")
-    wait_until(lambda: "data" in three.run("dataset", "list").stdout)
+    wait_until(lambda: three.lists("data"))
     reader = subprocess.Popen(
         [
             "timeout",
@@ -116,7 +116,7 @@ def test_a_restarted_agent_has_its_blocks_and_its_place_again(
     data = origin.put("file", rng.randbytes(9 * MIB))
     one, two = mesh.start("one", "two")
     origin.create(one)
-    wait_until(lambda: "data" in two.run("dataset", "list").stdout)
+    wait_until(lambda: two.lists("data"))
     one.run("load", "data", "--wait")
     before = [
         (a.json("status")["store"]["id"], a.json("status")["store"]["blocks"]) for a in (one, two)
@@ -125,7 +125,7 @@ def test_a_restarted_agent_has_its_blocks_and_its_place_again(
     one.kill()
     one.start(join=two.gossip)
     wait_until(lambda: two.states() == {"one": "alive", "two": "alive"})
-    wait_until(lambda: "data" in one.run("dataset", "list").stdout)
+    wait_until(lambda: one.lists("data"))
     after = [
         (a.json("status")["store"]["id"], a.json("status")["store"]["blocks"]) for a in (one, two)
     ]
@@ -140,7 +140,7 @@ def test_two_readers_of_one_cold_block_cost_one_origin_request_on_one_node_and_a
     data = origin.put("block", rng.randbytes(3 * MIB))
     one, two = mesh.start("one", "two")
     origin.create(one)
-    wait_until(lambda: "data" in two.run("dataset", "list").stdout)
+    wait_until(lambda: two.lists("data"))
     mounts = [mesh.mount(one, "data"), mesh.mount(two, "data")]
     origin.cap.cap.reset()
     held = origin.cap.hold()
@@ -215,7 +215,7 @@ def test_keep_mounts_keeps_them_and_they_answer_again_after_a_restart(
     origin.create(agent)
     # A mesh of one forgets its datasets when it ends: a second member remembers.
     two = mesh.agent("two").start(join=agent.gossip)
-    wait_until(lambda: "data" in two.run("dataset", "list").stdout)
+    wait_until(lambda: two.lists("data"))
     mountpoint = mesh.mount(agent, "data")
     assert digest(mountpoint / "file") == sha256(data)
     assert agent.stop(within=5.0) == 0
@@ -230,7 +230,7 @@ def test_a_killed_agent_leaves_its_mounts_and_serves_them_again_when_it_is_back(
     other = origin.put("other", rng.randbytes(2 * MIB))
     one, two = mesh.start("one", "two")
     origin.create(one)
-    wait_until(lambda: "data" in two.run("dataset", "list").stdout)
+    wait_until(lambda: two.lists("data"))
     mountpoint = mesh.mount(one, "data")
     one.kill()
     reader = digest_of(mountpoint / "other")

@@ -44,7 +44,7 @@ def test_a_listing_that_breaks_off_leaves_the_head_and_the_next_one_shows_what_c
     one, two = mesh.start("one", "two")
     flags = ("--option", f"endpoint={made_up.url}", "--option", "anonymous=true")
     one.run("dataset", "create", "data", f"s3://{NAME}", *flags)
-    wait_until(lambda: "data" in two.run("dataset", "list").stdout)
+    wait_until(lambda: two.lists("data"))
     mount = mesh.mount(two, "data")
     assert names(mount) == 20_000
     key = made_up.keys[12_345]
@@ -76,7 +76,7 @@ def test_twenty_thousand_files_of_a_real_server_are_mounted_from_the_mesh(
         list(threads.map(lambda key: origin.put(key, b"x"), keys))
     one, two = mesh.start("one", "two")
     origin.create(one)
-    wait_until(lambda: "data" in two.run("dataset", "list").stdout)
+    wait_until(lambda: two.lists("data"))
     before = origin.cap.cap.counts.other_requests
     assert names(mesh.mount(two, "data")) == len(keys)
     assert origin.cap.cap.counts.other_requests == before

@@ -57,7 +57,7 @@ def test_any_range_of_any_file_has_the_origins_bytes_through_any_agent(
     one, other = two
     one.run("dataset", "create", "any", f"s3://{origin.bucket}/d", *origin.flags())
     try:
-        wait_until(lambda: "any" in other.run("dataset", "list").stdout)
+        wait_until(lambda: other.lists("any"))
         bearer = token(one, "any")
         for key, content in files.items():
             path = f"any/files/{urllib.request.quote(key)}"  # type: ignore[attr-defined]
@@ -70,7 +70,7 @@ def test_any_range_of_any_file_has_the_origins_bytes_through_any_agent(
                 assert (status, body) == (206, content[first : last + 1])
     finally:
         one.run("dataset", "delete", "any")
-        wait_until(lambda: "any" not in other.run("dataset", "list").stdout)
+        wait_until(lambda: not other.lists("any"))
 
 
 def test_curl_reads_a_file_with_a_token_and_nothing_without(
@@ -99,7 +99,7 @@ def test_cat_and_ls_show_what_is_there(two: tuple[Agent, Agent], origin: Origin)
     origin.put("models/b/c.bin", b"C")
     one, other = two
     origin.create(one)
-    wait_until(lambda: "data" in other.run("dataset", "list").stdout)
+    wait_until(lambda: other.lists("data"))
     assert other.run("cat", "data", "models/a.bin").stdout == "A" * 100
     listed = other.json("ls", "data", "models")
     assert [(row["name"], row["type"], row["size"]) for row in listed] == [
@@ -159,7 +159,7 @@ def test_several_mounts_of_one_bucket_are_one_tree_on_every_node(
         *("dataset", "create", "many", "--mount", f"/x=s3://{origin.bucket}/train"),
         *("--mount", f"/deep/y=s3://{origin.bucket}/test", *origin.flags()),
     )
-    wait_until(lambda: "many" in other.run("dataset", "list").stdout)
+    wait_until(lambda: other.lists("many"))
     assert other.run("cat", "many", "x/a").stdout == "1"
     assert other.run("cat", "many", "deep/y/b").stdout == "2"
     assert one.run("cat", "many", "deep/y/b").stdout == "2"

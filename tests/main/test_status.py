@@ -37,18 +37,14 @@ def read(agent: Agent, names: Iterable[str]) -> None:
             answer.read()
 
 
-def shown(agent: Agent, name: str = "data", *flags: str) -> dict[str, Any]:
-    found: dict[str, Any] = agent.json("dataset", "show", name, *flags)
+def shown(agent: Agent, name: str = "data", *, exact: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = agent.ask(f"/v1/datasets/{name}{'?exact=1' * exact}")
     return found
-
-
-def knows(agent: Agent, name: str = "data") -> bool:
-    return name in agent.run("dataset", "list").stdout
 
 
 def truth_is_told(agents: list[Agent], name: str = "data") -> bool:
     """Whether all agents tell what a count of every block gives, to the byte."""
-    counted = shown(agents[0], name, "--exact")
+    counted = shown(agents[0], name, exact=True)
     assert counted["exact"] == {"asked": len(agents), "answered": len(agents)}
     return {shown(agent, name)["cached"] for agent in agents} == {counted["cached"]}
 
@@ -66,12 +62,12 @@ def test_it_holds_with_evictions_and_for_what_several_members_hold(
     agents = mesh.start("one", "two", "three", size="6MiB", flags=["--open-reads"])
     create(origin, agents[0])
     for agent in agents:
-        wait_until(partial(knows, agent))
+        wait_until(partial(agent.lists, "data"))
     for agent, names in zip(agents, (list(sizes), list(sizes)[:20], list(sizes)[10:]), strict=True):
         read(agent, names)
     assert all(agent.metric("meshcache_store_evictions") > 0 for agent in agents)
     wait_until(partial(truth_is_told, agents), within=15)
-    row = shown(agents[1])
+    row = agents[1].json("dataset", "show", "data")
     assert 0 < row["cached"] < row["ufs_total"] == sum(sizes.values())
     assert abs(row["cached_percentage"] - 100 * row["cached"] / row["ufs_total"]) < 1e-9
     exact = locality(agents[2], "--exact")
@@ -124,7 +120,7 @@ def test_after_a_refresh_unchanged_files_count_and_another_dataset_counts_what_i
     wait_until(lambda: shown(two, "other")["cached"] == shown(two)["cached"], within=15)
     wait_until(partial(truth_is_told, agents, "other"), within=15)
     two.run("dataset", "delete", "data")
-    wait_until(lambda: not knows(one))
+    wait_until(lambda: not one.lists("data"))
     assert truth_is_told(agents, "other")
 
 
@@ -135,7 +131,7 @@ def test_hits_and_bytes_saved_are_those_of_the_whole_mesh(
     total = sum(sizes.values())
     one, two = mesh.start("one", "two", flags=["--open-reads"])
     create(origin, one)
-    wait_until(partial(knows, two))
+    wait_until(partial(two.lists, "data"))
 
     def reads() -> tuple[int, ...]:
         found = shown(two)["reads"]
@@ -171,7 +167,7 @@ def test_what_loads_copy_is_nobodys_read_and_what_is_read_after_evictions_is_cou
     total = sum(sizes.values())
     one, two = mesh.start("one", "two", flags=["--open-reads"])
     create(origin, one)
-    wait_until(partial(knows, two))
+    wait_until(partial(two.lists, "data"))
     one.run("load", "data", "--all", "--wait")
 
     def told(**expected: object) -> bool:
@@ -193,7 +189,7 @@ def test_what_loads_copy_is_nobodys_read_and_what_is_read_after_evictions_is_cou
 
     # A store without room for the dataset evicts what it reads, and asks for it again.
     three = mesh.agent("three", "--open-reads", size="2MiB").start(join=one.gossip)
-    wait_until(partial(knows, three))
+    wait_until(partial(three.lists, "data"))
     origin.cap.cap.reset()
     for _ in range(2):
         read(three, sizes)

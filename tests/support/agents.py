@@ -107,6 +107,14 @@ class Agent:
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(float(value) for shown, value in samples if all(w in shown for w in wanted))
 
+    def lists(self, dataset: str) -> bool:
+        """Whether it knows of a dataset."""
+        return dataset in {found["name"] for found in self.ask("/v1/datasets")}
+
+    def phase(self, load: str) -> str:
+        """How far a load is."""
+        return str(self.ask(f"/v1/loads/{load}")["phase"])
+
     def states(self) -> dict[str, str]:
         """Member name -> state, as this one sees them."""
         return {member["name"]: member["state"] for member in self.ask("/v1/members")}
