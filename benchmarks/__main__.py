@@ -74,7 +74,7 @@ async def measure(given: argparse.Namespace, console: Console) -> Path:
         run.versions[subject.name] = await subject.version()
         run.settings[subject.name] = subject.settings
     file: Path = given.out / f"run-{began:%Y%m%dT%H%M%S}.json"
-    await memory.touch(2 * _TIMES * size)
+    await memory.touch(3 * _TIMES * size)
     busy = Busy()
 
     def keep(sample: Sample) -> None:

@@ -27,9 +27,9 @@ def available() -> int:
 
 
 async def touch(size: int) -> None:
-    """Write to so many bytes of memory, at most four fifths of what is available, and give them
+    """Write to so many bytes of memory, at most fifteen sixteenths of what is available, and give them
     back. An older kernel does nothing."""
-    size = min(size, available() * 4 // 5) // _STEP * _STEP
+    size = min(size, available() * 15 // 16) // _STEP * _STEP
     if not size:
         return
     with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:

@@ -10,14 +10,17 @@ Three kinds of flight, so that a block is fetched once and members never wait in
 - an *origin read*: it waits for no member at all, and that alone is what a peer may join that
   asks only for what is held. A snapshot's origin is the other members: nobody may join its read.
 
-There is one flight of a kind per block and node. Since all nodes' reads go to one owner, the
-origin is asked once for the mesh. Each step down is counted by name.
+There is one flight of a kind per block and node, and one that would only wait for the next is left
+out: an owner's read is a fill, and a fill without a previous owner to ask is an origin read. Since
+all nodes' reads go to one owner, the origin is asked once for the mesh. Each step down is counted
+by name.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
@@ -109,7 +112,12 @@ class _Found(NamedTuple):
         self.held.release()
 
 
-def _flights() -> SingleFlight[BlockId, _Found]:
+Flights = SingleFlight[BlockId, _Found]
+
+Work = Callable[[], Awaitable[_Found]]
+
+
+def _flights() -> Flights:
     return SingleFlight(take=_Found.share, discard=_Found.release)
 
 
@@ -147,7 +155,7 @@ class Reader:
             OriginError: no member holds it, and the origin does not give it.
             DeadlineExceeded: it took too long.
         """
-        held, source, uncounted = await self._have(wanted, self._find)
+        held, source, uncounted = await self._have(wanted, "read")
         if wanted.block.file.origin != SNAPSHOT_ORIGIN:
             id, length = wanted.block.id, held.length
             self.accounts.read(wanted.dataset, id, length, source, uncounted=uncounted)
@@ -164,9 +172,19 @@ class Reader:
         Raises:
             OriginError, DeadlineExceeded: as `read`.
         """
-        if wanted.block.id in self._reads:
+        if self._is_coming(wanted.block.id):
             return
-        (await self._have(wanted, self._find_ahead)).release()
+        held = await self._store.lend(wanted.block.id)
+        if held is None:
+            flights, work = self._way_here(wanted, "read")
+            found = await self._in_time(flights, partial(self._ahead, wanted, work), wanted)
+            held = found.held
+        held.release()
+
+    async def _ahead(self, wanted: Wanted, work: Work) -> _Found:
+        found = await work()
+        self.accounts.fetched_ahead(wanted.block.id, found.source, uncounted=found.uncounted)
+        return found
 
     async def load(self, wanted: Wanted) -> None:
         """Have the block here for whoever may read it one day: he will find it in the store.
@@ -174,29 +192,36 @@ class Reader:
         Raises:
             OriginError, DeadlineExceeded: as `read`.
         """
-        if list(self._mesh.owners(wanted.block.id, 1)) == [self._mesh.me]:
-            # A read would come to the same fill by way of one more flight.
-            found = await self._have_to_give(wanted, only_if_held=False, purpose="load")
-        else:
-            found = await self._have(wanted, self._find_for_load)
+        found = await self._have(wanted, "load")
         found.release()
         self.accounts.loaded(wanted.block.length, found.source)
 
-    async def _have(self, wanted: Wanted, find: Callable[[Wanted], Awaitable[_Found]]) -> _Found:
+    async def _have(self, wanted: Wanted, purpose: Purpose) -> _Found:
         # A flight that is about to end has its block in the store already, but knows where it was.
-        if wanted.block.id not in self._reads:
+        if not self._is_coming(wanted.block.id):
             held = await self._store.lend(wanted.block.id)
             if held is not None:
                 return _Found(held, "store")
-        return await self._in_time(self._reads, wanted, find)
+        flights, work = self._way_here(wanted, purpose)
+        return await self._in_time(flights, work, wanted)
 
-    async def _find_for_load(self, wanted: Wanted) -> _Found:
-        return await self._find(wanted, "load")
+    def _is_coming(self, id: BlockId) -> bool:
+        return id in self._reads or id in self._fills or id in self._origin_reads
 
-    async def _find_ahead(self, wanted: Wanted) -> _Found:
-        found = await self._find(wanted)
-        self.accounts.fetched_ahead(wanted.block.id, found.source, uncounted=found.uncounted)
-        return found
+    def _way_here(self, wanted: Wanted, purpose: Purpose) -> tuple[Flights, Work]:
+        """The flight that a read takes, and its work. An owner's read is its fill."""
+        owners = self._mesh.owners(wanted.block.id, OWNERS_ASKED)
+        if owners and owners[0] == self._mesh.me:
+            return self._way_to_own(wanted, purpose)
+        return self._reads, lambda: self._find(wanted, owners, purpose)
+
+    def _way_to_own(self, wanted: Wanted, purpose: Purpose | None) -> tuple[Flights, Work]:
+        """The same of a fill, which is an origin read where no previous owner is to be asked."""
+        id, me = wanted.block.id, self._mesh.me
+        asked = [*takewhile(me.__ne__, self._mesh.previous_owners(id, OWNERS_ASKED))]
+        if asked or id in self._fills:
+            return self._fills, lambda: self._own(wanted, asked, purpose)
+        return self._origin_reads, lambda: self._read_origin(wanted, purpose)
 
     async def fill(
         self, wanted: Wanted, *, only_if_held: bool = False, purpose: Purpose | None = None
@@ -224,34 +249,30 @@ class Reader:
         if held is not None:
             return _Found(held, "store")
         if not only_if_held:
-            return await self._in_time(self._fills, wanted, partial(self._own, purpose=purpose))
+            return await self._in_time(*self._way_to_own(wanted, purpose), wanted)
         if not self._may_join(wanted):
             raise BlockNotHeld(f"block {wanted.block.id} is not held here")
-        return await self._in_time(self._origin_reads, wanted, self._read_origin)
+        return await self._in_time(self._origin_reads, lambda: self._read_origin(wanted), wanted)
 
     def _may_join(self, wanted: Wanted) -> bool:
         """Whether the block is just coming, and from nobody who could be waiting for the asker."""
         return wanted.block.file.origin != SNAPSHOT_ORIGIN and wanted.block.id in self._origin_reads
 
-    async def _in_time(
-        self,
-        flights: SingleFlight[BlockId, _Found],
-        wanted: Wanted,
-        work: Callable[[Wanted], Awaitable[_Found]],
-    ) -> _Found:
+    async def _in_time(self, flights: Flights, work: Work, wanted: Wanted) -> _Found:
         try:
             async with asyncio.timeout(self._deadline):
-                return await flights.run(wanted.block.id, lambda: work(wanted))
+                return await flights.run(wanted.block.id, work)
         except TimeoutError as error:
             raise DeadlineExceeded(
                 f"block {wanted.block.index} of {wanted.block.file.key!r} did not come "
                 f"within {self._deadline:g} s"
             ) from error
 
-    async def _find(self, wanted: Wanted, purpose: Purpose = "read") -> _Found:
-        for member in self._mesh.owners(wanted.block.id, OWNERS_ASKED):
+    async def _find(self, wanted: Wanted, owners: Sequence[str], purpose: Purpose) -> _Found:
+        for member in owners:
             if member == self._mesh.me:
-                return await self._fill_here(wanted, purpose)
+                flights, work = self._way_to_own(wanted, purpose)
+                return await flights.run(wanted.block.id, work)
             try:
                 found = await self._fetch(member, wanted, purpose=purpose)
                 return found._replace(uncounted=purpose == "load")
@@ -262,13 +283,8 @@ class Reader:
                 self.steps[type(error).__name__] += 1
         return await self._read_from_origin(wanted, purpose)
 
-    async def _fill_here(self, wanted: Wanted, purpose: Purpose) -> _Found:
-        return await self._fills.run(wanted.block.id, lambda: self._own(wanted, purpose))
-
-    async def _own(self, wanted: Wanted, purpose: Purpose | None = None) -> _Found:
-        for member in self._mesh.previous_owners(wanted.block.id, OWNERS_ASKED):
-            if member == self._mesh.me:
-                break
+    async def _own(self, wanted: Wanted, asked: Sequence[str], purpose: Purpose | None) -> _Found:
+        for member in asked:
             try:
                 found = await self._fetch(member, wanted, only_if_held=True)
                 return found._replace(uncounted=True)
