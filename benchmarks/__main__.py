@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from benchmarks import memory, mesh
+from benchmarks import mesh
 from benchmarks.datapath import results, table
 from benchmarks.datapath.cells import CELLS, State
 from benchmarks.datapath.origin import Origin
@@ -53,7 +53,7 @@ def _check(size: int) -> None:
     if os.geteuid() != 0:
         raise EnvironmentUnfit("this needs root, to mount and to drop the page cache between reads")
     free = os.statvfs(_MEMORY).f_bavail * os.statvfs(_MEMORY).f_frsize
-    available = memory.available()
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if min(free, available) < _TIMES * size:
         raise EnvironmentUnfit(
             f"this takes {format_size(_TIMES * size)} of memory, and {format_size(free)} of "
@@ -74,7 +74,6 @@ async def measure(given: argparse.Namespace, console: Console) -> Path:
         run.versions[subject.name] = await subject.version()
         run.settings[subject.name] = subject.settings
     file: Path = given.out / f"run-{began:%Y%m%dT%H%M%S}.json"
-    await memory.touch(3 * _TIMES * size)
     busy = Busy()
 
     def keep(sample: Sample) -> None:
