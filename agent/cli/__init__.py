@@ -108,6 +108,8 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; gives the exit code. Never raises but when MESHCACHE_DEBUG is set."""
+    # numpy's library of matrices, of which nothing is used, else starts a thread for each core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no UTF-8
