@@ -37,6 +37,7 @@ from meshcache.agent.trust import metricstoken
 from meshcache.agent.trust.auth import Keys, Verifier
 from meshcache.agent.trust.keyfile import KeyFile
 from meshcache.budget import Budget, memory_limit
+from meshcache.fanout import Fanout
 from meshcache.origin import Origin
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader
@@ -151,6 +152,7 @@ async def start(config: AgentConfig, stack: AsyncExitStack) -> Node:
         ),
         mounts=mounts,
         holdings=holdings,
+        fanout=Fanout(mesh.can_give),
     )
     follower = Follower(node, tasks)
     stack.callback(gossip.subscribe(follower.on_event))

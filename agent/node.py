@@ -19,6 +19,7 @@ from meshcache.agent.mounts import Mounts
 from meshcache.agent.origins import Origins
 from meshcache.agent.snapshots import Snapshots
 from meshcache.agent.trust.auth import Keys, Verifier
+from meshcache.fanout import Fanout
 from meshcache.gossip import Gossip
 from meshcache.prefetch import Prefetcher
 from meshcache.reader import Reader
@@ -33,6 +34,8 @@ class Served:
     """Blocks being sent now."""
     blocks: int = 0
     bytes: int = 0
+    sent_on: int = 0
+    """Askers that were sent to another member, which has a block from here."""
 
     @contextmanager
     def sending(self, length: int) -> Iterator[None]:
@@ -72,6 +75,7 @@ class Node:
     loads: Loads
     mounts: Mounts
     holdings: Holdings
+    fanout: Fanout
     served: Served = field(default_factory=Served)
     started: float = field(default_factory=time.time)
     """Seconds since 1970."""

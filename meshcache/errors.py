@@ -138,6 +138,11 @@ class BlockNotHeld(PeerError):
     """Raised when a peer that was asked only for what it holds does not hold the block."""
 
 
+class BlockElsewhere(PeerError):
+    """Raised when a peer gives the block to others just now, and one of these is to be asked; the
+    message is that one's store id."""
+
+
 # --- the store's ----------------------------------------------------------------------------
 
 

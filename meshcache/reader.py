@@ -10,6 +10,9 @@ Three kinds of flight, so that a block is fetched once and members never wait in
 - an *origin read*: it waits for no member at all, and that alone is what a peer may join that
   asks only for what is held. A snapshot's origin is the other members: nobody may join its read.
 
+Whom an owner has sent here (`meshcache.fanout`) may join any of them: what this node waits for is
+an owner's fill, which waits for no read.
+
 There is one flight of a kind per block and node, and one that would only wait for the next is left
 out: an owner's read is a fill, and a fill without a previous owner to ask is an origin read. Since
 all nodes' reads go to one owner, the origin is asked once for the mesh. Each step down is counted
@@ -115,6 +118,10 @@ class _Found(NamedTuple):
 Flights = SingleFlight[BlockId, _Found]
 
 Work = Callable[[], Awaitable[_Found]]
+
+
+async def _nothing() -> _Found:
+    raise BlockNotHeld("the block is not coming any more")
 
 
 def _flights() -> Flights:
@@ -240,6 +247,31 @@ class Reader:
         held, source, _ = await self._have_to_give(wanted, only_if_held, purpose)
         if purpose == "read" and wanted.block.file.origin != SNAPSHOT_ORIGIN:
             self.accounts.given(wanted.dataset, held.length, source)
+        return held
+
+    async def give_on(self, wanted: Wanted, purpose: Purpose) -> Held:
+        """The block, for a peer that its owner has sent here because this node has it from there,
+        or is about to. The caller releases it. Nothing is asked of anybody for it.
+
+        Raises:
+            BlockNotHeld: it is neither here nor coming.
+            OriginError: it was coming, and the origin did not give it.
+            DeadlineExceeded: it took too long.
+        """
+        coming = (self._reads, self._fills, self._origin_reads)
+        flights = next((flights for flights in coming if wanted.block.id in flights), None)
+        if flights is not None:
+            held = (await self._in_time(flights, _nothing, wanted)).held
+        else:
+            held = await self._held(wanted)
+        if purpose == "read":
+            self.accounts.given(wanted.dataset, held.length, "store")
+        return held
+
+    async def _held(self, wanted: Wanted) -> Held:
+        held = await self._store.lend(wanted.block.id)
+        if held is None:
+            raise BlockNotHeld(f"block {wanted.block.id} is not held here")
         return held
 
     async def _have_to_give(

@@ -9,8 +9,10 @@ from blake3 import blake3
 from meshcache.agent.api.answers import send
 from meshcache.agent.api.ranges import Part, byte_range
 from meshcache.agent.mesh.peers import parse_block_target
-from meshcache.agent.node import NODE
+from meshcache.agent.node import NODE, Node
 from meshcache.agent.trust.auth import CHECKSUMS_HEADER
+from meshcache.errors import BlockElsewhere
+from meshcache.fanout import WORTH
 from meshcache.reader import Wanted
 from meshcache.store import Held
 from meshcache.traffic import Purpose
@@ -42,12 +44,28 @@ async def get_block(request: web.Request) -> web.StreamResponse:
     ``only-if-held=1`` in the query, which the proof covers, asks only for what is held; else what
     is missing is filled from the origin, for the asker takes this member for the block's owner.
     With ``for=load`` it counts as what a load has, else as what a reader was given.
+
+    Who names itself (``by=``, its store id) may be sent to another member that has the block from
+    here, or soon will: `BlockElsewhere`. That one is asked with ``sent-on=1``.
     """
-    query = _query(request)
-    wanted = wanted_of(request)
+    node, query, wanted = request.app[NODE], _query(request), wanted_of(request)
+    asker = query.get("by", "") if wanted.block.length >= WORTH else ""
+    if asker and (giver := node.fanout.elsewhere(wanted.block.id, asker)):
+        node.served.sent_on += 1
+        raise BlockElsewhere(giver)
+    with node.fanout.giving(wanted.block.id, asker):
+        return await _give(request, await _got(node, query, wanted))
+
+
+async def _got(node: Node, query: dict[str, str], wanted: Wanted) -> Held:
+    if query.get("sent-on") == "1":
+        return await node.reader.give_on(wanted, _purpose(query))
     only_if_held = query.get("only-if-held") == "1"
     purpose = None if only_if_held else _purpose(query)
-    held = await request.app[NODE].reader.fill(wanted, only_if_held=only_if_held, purpose=purpose)
+    return await node.reader.fill(wanted, only_if_held=only_if_held, purpose=purpose)
+
+
+async def _give(request: web.Request, held: Held) -> web.StreamResponse:
     with held, request.app[NODE].served.sending(held.length):
         whole = held.length + len(held.checksums)
         part = byte_range(request, whole)

@@ -5,6 +5,8 @@ Rebuilt when the members change, so that asking costs one vectorised ranking and
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 from blake3 import blake3
@@ -12,7 +14,8 @@ from blake3 import blake3
 from meshcache.agent.mesh.peers import PeerClient
 from meshcache.block import BlockId
 from meshcache.dataset import Head
-from meshcache.errors import PeerFailed, PeerUnreachable
+from meshcache.errors import BlockElsewhere, OriginError, PeerError, PeerFailed, PeerUnreachable
+from meshcache.fanout import WORTH
 from meshcache.gossip import Gossip, Member
 from meshcache.placement import Candidate, Placement
 from meshcache.reader import Wanted
@@ -134,6 +137,11 @@ class MeshView:
         """The members that are alive or suspect, this one among them, by store id."""
         return self._by_store
 
+    def can_give(self, store_id: str) -> bool:
+        """Whether others can ask that member for a block."""
+        peer = self._by_store.get(store_id)
+        return peer is not None and peer.state == "alive" and store_id != self._me
+
     def living(self) -> list[Peer]:
         """The other members that can be asked now."""
         return [
@@ -217,9 +225,17 @@ class MeshView:
         only_if_held: bool,
         purpose: Purpose = "read",
     ) -> bytes:
-        return await self._client.fetch(
-            self._peer(member), wanted, into, only_if_held=only_if_held, purpose=purpose
-        )
+        fetch = partial(self._client.fetch, wanted=wanted, into=into, purpose=purpose)
+        owner = self._peer(member)
+        if only_if_held or wanted.block.length < WORTH:
+            return await fetch(owner, only_if_held=only_if_held)
+        try:
+            return await fetch(owner, only_if_held=False, by=self._me)
+        except BlockElsewhere as elsewhere:
+            giver = str(elsewhere)
+        with suppress(PeerError, OriginError):
+            return await fetch(self._peer(giver), only_if_held=False, sent_on=True)
+        return await fetch(owner, only_if_held=False)  # it has to give it to who does not say who
 
     async def fill(self, member: str, wanted: Wanted) -> None:
         """Have a member fill its own store with a block.

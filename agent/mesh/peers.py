@@ -19,6 +19,7 @@ from meshcache.agent.address import HostPort
 from meshcache.agent.trust.auth import ANSWER_HEADER, CHECKSUMS_HEADER, Keys
 from meshcache.block import CHECKSUM_SIZE, BlockId, FileVersion, piece_count
 from meshcache.errors import (
+    BlockElsewhere,
     BlockNotHeld,
     InvalidInput,
     OriginError,
@@ -120,14 +121,28 @@ class PeerClient:
         *,
         only_if_held: bool,
         purpose: Purpose = "read",
+        by: str = "",
+        sent_on: bool = False,
     ) -> bytes:
         """`meshcache.reader.Mesh.fetch`, from this peer. Nothing is written to `into` before the
-        answer is proven to be a member's."""
+        answer is proven to be a member's.
+
+        Args:
+            by: this node's store id, if it may be sent to another member.
+            sent_on: it was.
+
+        Raises:
+            BlockElsewhere: another member is to be asked.
+        """
         target = block_target(wanted)
         if only_if_held:
             target += "&only-if-held=1"
         elif purpose != "read":
             target += f"&for={purpose}"
+        if by:
+            target += f"&by={by}"
+        if sent_on:
+            target += "&sent-on=1"
         checksums = bytearray(CHECKSUM_SIZE * piece_count(len(into)))
         expected = len(into) + len(checksums)
 
@@ -233,7 +248,7 @@ class PeerClient:
             return PeerFailed(f"{peer.name} answers {head.status}")
         error = from_wire(said.error, said.message)
         # Of what a peer says, only these concern the block; the rest concerns the peer.
-        if isinstance(error, (OriginError, BlockNotHeld)):
+        if isinstance(error, (OriginError, BlockNotHeld, BlockElsewhere)):
             return error
         return PeerFailed(f"{peer.name}: {said.message or said.error}")
 

@@ -75,6 +75,11 @@ FAMILIES = (
         "Bytes of blocks that this member gave to peers.",
         lambda node: node.served.bytes,
     ),
+    counter(
+        "sent_on",
+        "Peers that this member has sent to another one, to which it was giving the same block.",
+        lambda node: node.served.sent_on,
+    ),
     gauge(
         "serving",
         "Blocks that this member is giving to peers at the moment.",

@@ -1,14 +1,17 @@
 """The mesh as the reader sees it."""
 
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
 from meshcache.agent.mesh import MeshView, tags_of
-from meshcache.agent.mesh.peers import PeerClient
+from meshcache.agent.mesh.peers import Address, PeerClient
 from meshcache.agent.trust.auth import Keys
-from meshcache.block import BlockId
+from meshcache.block import BlockId, FileVersion
+from meshcache.errors import BlockElsewhere, BlockNotHeld, OriginFailed, PeerUnreachable
 from meshcache.gossip import Member, State
+from meshcache.reader import Wanted
 
 NOW = 1_800_000_000.0
 BLOCK = BlockId(bytes(32), 4 << 20, 0)
@@ -86,3 +89,58 @@ def test_a_member_whose_tags_make_no_sense_harms_nobody() -> None:
     broken = Member("2", "x", "h:1", State.ALIVE, 0, "full", {"capacity": "-1"}, NOW, 0)
     mesh, _ = view(member("1", A), broken)
     assert mesh.owners(BLOCK, 2) == [A]
+
+
+# --- sent on -------------------------------------------------------------------------------------
+
+FILE = FileVersion("test:", "object", "v1", 4 << 20)
+WANTED = Wanted("data", FILE.block(4 << 20, 0))
+OWNER, GIVER = ("owner", {"by": A}), ("giver", {"sent_on": True})
+INSISTING = ("owner", {})
+
+
+class ScriptedClient(FakeClient):
+    """Answers each question with the next of these; `asked` has who was asked, and how."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        super().__init__(Keys(bytes(32)))
+        self.answers = list(answers)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    async def fetch(self, peer: Address, wanted: Wanted, into: memoryview, **how: Any) -> bytes:
+        said = {name: value for name, value in how.items() if name in ("by", "sent_on")}
+        self.asked.append(({B: "owner", C: "giver"}[peer.store_id], said))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def fetched(*answers: bytes | Exception, wanted: Wanted = WANTED) -> ScriptedClient:
+    """What a member asks for a block of member B, which answers so; the last is what it gets."""
+    client = ScriptedClient(*answers)
+    gossip = FakeGossip(member("1", A), member("2", B), member("3", C))
+    mesh = MeshView(gossip, A, client, now=lambda: NOW)  # type: ignore[arg-type]
+    into = memoryview(bytearray(wanted.block.length))
+    assert await mesh.fetch(B, wanted, into, only_if_held=False) == answers[-1]
+    return client
+
+
+async def test_who_is_sent_to_another_member_has_the_block_from_there() -> None:
+    assert (await fetched(b"sums")).asked == [OWNER]
+    assert (await fetched(BlockElsewhere(C), b"sums")).asked == [OWNER, GIVER]
+
+
+@pytest.mark.parametrize("error", [PeerUnreachable("gone"), BlockNotHeld("no"), OriginFailed("5")])
+async def test_when_that_one_fails_the_owner_has_to_give_it(error: Exception) -> None:
+    asked = (await fetched(BlockElsewhere(C), error, b"sums")).asked
+    assert asked == [OWNER, GIVER, INSISTING]
+
+
+async def test_being_sent_to_a_member_that_is_not_known_costs_one_more_question() -> None:
+    assert (await fetched(BlockElsewhere("d" * 32), b"sums")).asked == [OWNER, INSISTING]
+
+
+async def test_of_a_short_block_nobody_says_who_asks() -> None:
+    short = Wanted("data", FileVersion("test:", "small", "v1", 100_000).block(4 << 20, 0))
+    assert (await fetched(b"sums", wanted=short)).asked == [INSISTING]

@@ -224,3 +224,49 @@ async def test_no_part_is_shown_of_a_block_that_comes_from_a_member(
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert not nodes["b"]._arrivals._waiting
+
+
+# --- given on ------------------------------------------------------------------------------------
+
+
+async def test_what_this_node_is_getting_is_given_on_when_it_is_there(
+    nodes: Nodes, origin: CountingOrigin
+) -> None:
+    origin.open.clear()
+    wanted = Wanted("data", block(origin))
+    own = asyncio.ensure_future(nodes["b"].read(wanted))  # noqa: TID251
+    await eventually(lambda: origin.reads == 1)
+    given = asyncio.ensure_future(nodes["b"].give_on(wanted, "read"))  # noqa: TID251
+    origin.open.set()
+    with await own as first, await given as second:
+        assert first.view == second.view == DATA[:BLOCK_SIZE]
+    with await nodes["b"].give_on(wanted, "load") as later:
+        assert later.view == DATA[:BLOCK_SIZE]
+    assert origin.reads == 1
+    assert nodes.wires.fetches == [("b", "a")], "nobody was asked for what was given on"
+    assert nodes["b"].accounts.traffic["data"].given == BLOCK_SIZE, "of what a reader was given"
+
+
+async def test_what_is_not_coming_is_not_given_on_and_nobody_is_asked(
+    nodes: Nodes, origin: CountingOrigin
+) -> None:
+    with pytest.raises(BlockNotHeld):
+        await nodes["b"].give_on(Wanted("data", block(origin)), "read")
+    assert (origin.reads, nodes.wires.fetches) == (0, [])
+
+
+async def test_who_waits_for_what_is_given_on_hears_that_it_does_not_come(
+    nodes: Nodes, origin: CountingOrigin
+) -> None:
+    origin.open.clear()
+    origin.error = OriginDenied("wrong key")
+    wanted = Wanted("data", block(origin))
+    both = [
+        asyncio.ensure_future(work)  # noqa: TID251
+        for work in (nodes["a"].read(wanted), nodes["a"].give_on(wanted, "read"))
+    ]
+    await eventually(lambda: origin.reads == 1)
+    origin.open.set()
+    for each in both:
+        with pytest.raises(OriginDenied):
+            await each
