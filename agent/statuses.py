@@ -25,7 +25,7 @@ STATUSES: dict[type[MeshcacheError], HTTPStatus] = {
     errors.ObjectChanged: HTTPStatus.CONFLICT,
     errors.PeerError: HTTPStatus.BAD_GATEWAY,
     errors.BlockNotHeld: HTTPStatus.NOT_FOUND,
-    errors.BlockElsewhere: HTTPStatus.MISDIRECTED_REQUEST,
+    errors.BlockElsewhere: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     errors.AgentUnreachable: HTTPStatus.BAD_GATEWAY,

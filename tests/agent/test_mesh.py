@@ -95,8 +95,10 @@ def test_a_member_whose_tags_make_no_sense_harms_nobody() -> None:
 
 FILE = FileVersion("test:", "object", "v1", 4 << 20)
 WANTED = Wanted("data", FILE.block(4 << 20, 0))
-OWNER, GIVER = ("owner", {"by": A}), ("giver", {"sent_on": True})
-INSISTING = ("owner", {})
+Asked = tuple[str, dict[str, Any]]
+OWNER: Asked = ("owner", {"by": A})
+GIVER: Asked = ("giver", {"sent_on": True})
+INSISTING: Asked = ("owner", {})
 
 
 class ScriptedClient(FakeClient):
@@ -105,7 +107,7 @@ class ScriptedClient(FakeClient):
     def __init__(self, *answers: bytes | Exception) -> None:
         super().__init__(Keys(bytes(32)))
         self.answers = list(answers)
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.asked: list[Asked] = []
 
     async def fetch(self, peer: Address, wanted: Wanted, into: memoryview, **how: Any) -> bytes:
         said = {name: value for name, value in how.items() if name in ("by", "sent_on")}
