@@ -42,6 +42,10 @@ CONNECTIONS = 64
 SILENCE_TIMEOUT = 40.0
 """Seconds without a byte: longer than an owner waits for its origin, whose error comes first."""
 
+SENT_ON_TIMEOUT = 10.0
+"""The same of a member that another one has sent us to: that one gives the block if this one is
+slow."""
+
 MAX_ANSWER = 64 << 20
 """Bytes of an answer that is read whole (bitmaps, lists)."""
 
@@ -152,7 +156,8 @@ class PeerClient:
                 raise PeerFailed(f"{peer.name} gives {head.length} bytes, not {expected}")
             return Buffers([into, memoryview(checksums)])
 
-        head = await self._request(peer, "GET", target, receive)
+        silence = SENT_ON_TIMEOUT if sent_on else SILENCE_TIMEOUT
+        head = await self._request(peer, "GET", target, receive, silence)
         if blake3(checksums).hexdigest() != head.get(CHECKSUMS_HEADER.lower()):
             raise PeerFailed(f"{peer.name} sent checksums that it does not vouch for")
         return bytes(checksums)
