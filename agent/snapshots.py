@@ -16,11 +16,13 @@ from meshcache.errors import (
     PeerError,
     StoreFull,
 )
+from meshcache.fetcher import Mesh
 from meshcache.origin.base import Arrived, Listed, nobody
-from meshcache.reader import SNAPSHOT_ORIGIN, Mesh, Reader, Wanted
+from meshcache.reader import Reader
 from meshcache.singleflight import SingleFlight
 from meshcache.snapshot import Snapshot, snapshot_id
 from meshcache.store import Held, Store, memory_draft
+from meshcache.wanted import SNAPSHOT_ORIGIN, Wanted
 
 
 def snapshot_block(id: str, size: int) -> Block:

@@ -40,9 +40,9 @@ from meshcache.dataset import Mount
 from meshcache.errors import MeshcacheError
 from meshcache.http import Body, Buffers, Client, Head, Site
 from meshcache.origin.open import open_origin
-from meshcache.reader import Wanted
 from meshcache.store import Store
 from meshcache.units import GIB, MIB, parse_size
+from meshcache.wanted import Wanted
 
 AGENT = "meshcache agent"
 NGINX = "nginx, sendfile"

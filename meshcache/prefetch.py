@@ -5,8 +5,9 @@ from collections.abc import Hashable
 
 from meshcache.errors import MeshcacheError
 from meshcache.readahead import Readahead
-from meshcache.reader import Reader, Wanted
+from meshcache.reader import Reader
 from meshcache.tasks import TaskSet
+from meshcache.wanted import Wanted
 
 MAX_FILES = 256
 """Files whose streams are remembered; the one touched longest ago is forgotten."""

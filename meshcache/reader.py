@@ -20,17 +20,11 @@ by name.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import takewhile
-from typing import NamedTuple, Protocol, Self
 
-import msgspec
-
-from meshcache.accounts import Accounts
-from meshcache.arrivals import Arrivals
-from meshcache.block import PIECE_SIZE, Block, BlockId
+from meshcache.block import BlockId
 from meshcache.budget import Budget
 from meshcache.errors import (
     BlockNotHeld,
@@ -39,93 +33,29 @@ from meshcache.errors import (
     ObjectChanged,
     OriginError,
     PeerError,
-    StoreFull,
 )
+from meshcache.fetcher import Fetcher, Mesh
 from meshcache.origin.base import Origin
 from meshcache.singleflight import SingleFlight
-from meshcache.store import Draft, Held, Store, memory_draft
-from meshcache.traffic import Purpose, Source
+from meshcache.store import Held, Store
+from meshcache.traffic import Purpose
+from meshcache.wanted import SNAPSHOT_ORIGIN, Found, Wanted
 
 OWNERS_ASKED = 2
 """Living members that a read asks, in the order of rank, before it goes to the origin itself.
 With the first one dead and not yet noticed, all readers still meet at the second."""
 
-SNAPSHOT_ORIGIN = "snapshot:"
-"""The origin of snapshots: whichever members hold them."""
+Flights = SingleFlight[BlockId, Found]
+
+Work = Callable[[], Awaitable[Found]]
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """A block, and the dataset whose origin and credentials it can be read with."""
-
-    dataset: str
-    block: Block
-
-
-class Mesh(Protocol):
-    """What the reader knows of the other members. Members are named by their store ids."""
-
-    @property
-    def me(self) -> str:
-        """This node's store id."""
-        ...
-
-    def owners(self, id: BlockId, count: int) -> Sequence[str]:
-        """The first `count` living members by rank for the block, this one among them."""
-        ...
-
-    def previous_owners(self, id: BlockId, count: int) -> Sequence[str]:
-        """The same, without the members that joined so lately that they hold little."""
-        ...
-
-    async def fetch(
-        self,
-        member: str,
-        wanted: Wanted,
-        into: memoryview,
-        *,
-        only_if_held: bool,
-        purpose: Purpose = "read",
-    ) -> bytes:
-        """Have a member's copy of the block written to `into`; the member counts it by `purpose`.
-
-        Returns:
-            The block's piece checksums, as the member vouches for them.
-
-        Raises:
-            BlockNotHeld: `only_if_held`, and it does not hold the block.
-            PeerError: the member could not be reached, or failed.
-            OriginError: the member asked the origin, and this is what the origin said.
-        """
-        ...
-
-
-class _Found(NamedTuple):
-    """A block that is here now, and where it was found."""
-
-    held: Held
-    source: Source
-    uncounted: bool = False
-    """Whether the member that gave it has not counted it as read: it was asked for by a load, or
-    by an owner for its store."""
-
-    def share(self) -> Self:
-        return self._replace(held=self.held.share())
-
-    def release(self) -> None:
-        self.held.release()
-
-
-Flights = SingleFlight[BlockId, _Found]
-
-Work = Callable[[], Awaitable[_Found]]
-
-
-async def _nothing() -> _Found:
+async def _nothing() -> Found:
     raise BlockNotHeld("the block is not coming any more")
 
 
 def _flights() -> Flights:
-    return SingleFlight(take=_Found.share, discard=_Found.release)
+    return SingleFlight(take=Found.share, discard=Found.release)
 
 
 class Reader:
@@ -143,16 +73,14 @@ class Reader:
         """Put the parts together; `deadline` is in seconds and holds for one read or fill."""
         self._store = store
         self._mesh = mesh
-        self._open_origin = open_origin
-        self._budget = budget
+        self._fetcher = Fetcher(store, mesh, open_origin, budget)
         self._deadline = deadline
         self._reads = _flights()
         self._fills = _flights()
         self._origin_reads = _flights()
-        self._arrivals = Arrivals()
-        self.accounts = Accounts()
+        self.accounts = self._fetcher.accounts
         """What was read and loaded."""
-        self.steps: Counter[str] = Counter()
+        self.steps = self._fetcher.steps
         """Each time a source could not serve and the next was asked, by the reason's name."""
 
     async def read(self, wanted: Wanted) -> Held:
@@ -171,7 +99,7 @@ class Reader:
     async def part(self, wanted: Wanted, start: int, stop: int) -> bytes:
         """The bytes [start, stop) of a block that somebody reads now, as soon as they have come
         from the origin. Waits for ever if they come in another way: see `Arrivals.part`."""
-        return await self._arrivals.part(wanted.block.id, start, stop)
+        return await self._fetcher.arrivals.part(wanted.block.id, start, stop)
 
     async def read_ahead(self, wanted: Wanted) -> None:
         """Have the block here before a reader asks for it.
@@ -188,7 +116,7 @@ class Reader:
             held = found.held
         held.release()
 
-    async def _ahead(self, wanted: Wanted, work: Work) -> _Found:
+    async def _ahead(self, wanted: Wanted, work: Work) -> Found:
         found = await work()
         self.accounts.fetched_ahead(wanted.block.id, found.source, uncounted=found.uncounted)
         return found
@@ -203,12 +131,12 @@ class Reader:
         found.release()
         self.accounts.loaded(wanted.block.length, found.source)
 
-    async def _have(self, wanted: Wanted, purpose: Purpose) -> _Found:
+    async def _have(self, wanted: Wanted, purpose: Purpose) -> Found:
         # A flight that is about to end has its block in the store already, but knows where it was.
         if not self._is_coming(wanted.block.id):
             held = await self._store.lend(wanted.block.id)
             if held is not None:
-                return _Found(held, "store")
+                return Found(held, "store")
         flights, work = self._way_here(wanted, purpose)
         return await self._in_time(flights, work, wanted)
 
@@ -228,7 +156,7 @@ class Reader:
         asked = [*takewhile(me.__ne__, self._mesh.previous_owners(id, OWNERS_ASKED))]
         if asked or id in self._fills:
             return self._fills, lambda: self._own(wanted, asked, purpose)
-        return self._origin_reads, lambda: self._read_origin(wanted, purpose)
+        return self._origin_reads, lambda: self._fetcher.from_origin(wanted, purpose)
 
     async def fill(
         self, wanted: Wanted, *, only_if_held: bool = False, purpose: Purpose | None = None
@@ -276,21 +204,23 @@ class Reader:
 
     async def _have_to_give(
         self, wanted: Wanted, only_if_held: bool, purpose: Purpose | None
-    ) -> _Found:
+    ) -> Found:
         held = await self._store.lend(wanted.block.id)
         if held is not None:
-            return _Found(held, "store")
+            return Found(held, "store")
         if not only_if_held:
             return await self._in_time(*self._way_to_own(wanted, purpose), wanted)
         if not self._may_join(wanted):
             raise BlockNotHeld(f"block {wanted.block.id} is not held here")
-        return await self._in_time(self._origin_reads, lambda: self._read_origin(wanted), wanted)
+        return await self._in_time(
+            self._origin_reads, lambda: self._fetcher.from_origin(wanted), wanted
+        )
 
     def _may_join(self, wanted: Wanted) -> bool:
         """Whether the block is just coming, and from nobody who could be waiting for the asker."""
         return wanted.block.file.origin != SNAPSHOT_ORIGIN and wanted.block.id in self._origin_reads
 
-    async def _in_time(self, flights: Flights, work: Work, wanted: Wanted) -> _Found:
+    async def _in_time(self, flights: Flights, work: Work, wanted: Wanted) -> Found:
         try:
             async with asyncio.timeout(self._deadline):
                 return await flights.run(wanted.block.id, work)
@@ -300,13 +230,13 @@ class Reader:
                 f"within {self._deadline:g} s"
             ) from error
 
-    async def _find(self, wanted: Wanted, owners: Sequence[str], purpose: Purpose) -> _Found:
+    async def _find(self, wanted: Wanted, owners: Sequence[str], purpose: Purpose) -> Found:
         for member in owners:
             if member == self._mesh.me:
                 flights, work = self._way_to_own(wanted, purpose)
                 return await flights.run(wanted.block.id, work)
             try:
-                found = await self._fetch(member, wanted, purpose=purpose)
+                found = await self._fetcher.from_member(member, wanted, purpose=purpose)
                 return found._replace(uncounted=purpose == "load")
             except ObjectChanged:
                 raise
@@ -315,65 +245,16 @@ class Reader:
                 self.steps[type(error).__name__] += 1
         return await self._read_from_origin(wanted, purpose)
 
-    async def _own(self, wanted: Wanted, asked: Sequence[str], purpose: Purpose | None) -> _Found:
+    async def _own(self, wanted: Wanted, asked: Sequence[str], purpose: Purpose | None) -> Found:
         for member in asked:
             try:
-                found = await self._fetch(member, wanted, only_if_held=True)
+                found = await self._fetcher.from_member(member, wanted, only_if_held=True)
                 return found._replace(uncounted=True)
             except (PeerError, OriginError, ChecksumMismatch) as error:
                 self.steps[type(error).__name__] += 1
         return await self._read_from_origin(wanted, purpose)
 
-    async def _read_from_origin(self, wanted: Wanted, purpose: Purpose | None) -> _Found:
+    async def _read_from_origin(self, wanted: Wanted, purpose: Purpose | None) -> Found:
         return await self._origin_reads.run(
-            wanted.block.id, lambda: self._read_origin(wanted, purpose)
+            wanted.block.id, lambda: self._fetcher.from_origin(wanted, purpose)
         )
-
-    async def _read_origin(self, wanted: Wanted, purpose: Purpose | None = None) -> _Found:
-        # Between the look into the store and this flight, another flight may have ended.
-        held = await self._store.lend(wanted.block.id)
-        if held is not None:
-            return _Found(held, "store")
-        block = wanted.block
-        async with self._budget.take(block.length):
-            draft = self._draft(block)
-            try:
-                await self._receive(wanted, draft.view)
-                if block.file.origin != SNAPSHOT_ORIGIN:
-                    self.accounts.fetched(wanted.dataset, block.length, purpose)
-                return _Found(await draft.commit(), "origin")
-            finally:
-                draft.abort()
-
-    async def _receive(self, wanted: Wanted, into: memoryview) -> None:
-        block, origin = wanted.block, self._open_origin(wanted)
-        if block.length <= PIECE_SIZE:  # nobody waits for a part of so little
-            await origin.read(block.file, block.offset, into)
-            return
-        with self._arrivals.coming(block.id, into) as arrival:
-            await origin.read(block.file, block.offset, into, arrival.reach)
-
-    async def _fetch(
-        self,
-        member: str,
-        wanted: Wanted,
-        *,
-        only_if_held: bool = False,
-        purpose: Purpose = "read",
-    ) -> _Found:
-        async with self._budget.take(wanted.block.length):
-            draft = self._draft(wanted.block)
-            try:
-                checksums = await self._mesh.fetch(
-                    member, wanted, draft.view, only_if_held=only_if_held, purpose=purpose
-                )
-                return _Found(await draft.commit(checksums), "peer")
-            finally:
-                draft.abort()
-
-    def _draft(self, block: Block) -> Draft:
-        try:
-            return self._store.reserve(block.id, block.length)
-        except StoreFull as error:
-            self.steps[type(error).__name__] += 1
-            return memory_draft(block.id, block.length)

@@ -13,9 +13,9 @@ from meshcache.agent.node import NODE, Node
 from meshcache.agent.trust.auth import CHECKSUMS_HEADER
 from meshcache.errors import BlockElsewhere
 from meshcache.fanout import WORTH
-from meshcache.reader import Wanted
 from meshcache.store import Held
 from meshcache.traffic import Purpose
+from meshcache.wanted import Wanted
 
 routes = web.RouteTableDef()
 

@@ -12,7 +12,7 @@ from meshcache.agent.node import NODE, Node
 from meshcache.block import FileVersion
 from meshcache.dataset import Dataset
 from meshcache.errors import MeshcacheError, ObjectChanged
-from meshcache.reader import Wanted
+from meshcache.wanted import Wanted
 
 log = structlog.get_logger()
 

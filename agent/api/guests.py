@@ -11,7 +11,7 @@ from meshcache.agent.api.blocks import BLOCK, wanted_of
 from meshcache.agent.api.dataset_status import HELD, SAMPLE
 from meshcache.agent.node import NODE, Node
 from meshcache.errors import NotAllowed
-from meshcache.reader import SNAPSHOT_ORIGIN
+from meshcache.wanted import SNAPSHOT_ORIGIN
 
 
 async def check(request: web.Request, dataset: str) -> None:

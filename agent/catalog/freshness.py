@@ -17,9 +17,9 @@ from meshcache.agent.origins import Origins
 from meshcache.block import DEFAULT_BLOCK_SIZE, Block, FileVersion
 from meshcache.dataset import Dataset, Head
 from meshcache.errors import MeshcacheError, ObjectChanged, OriginError
-from meshcache.reader import Wanted
 from meshcache.singleflight import SingleFlight
 from meshcache.tasks import TaskSet
+from meshcache.wanted import Wanted
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from meshcache.block import Block
-from meshcache.reader import Wanted
+from meshcache.wanted import Wanted
 
 Part = list[Block]
 """Blocks of the share."""

@@ -17,8 +17,9 @@ from meshcache.errors import (
     OriginUnreachable,
     PeerError,
 )
-from meshcache.reader import Reader, Wanted
+from meshcache.reader import Reader
 from meshcache.store import Store
+from meshcache.wanted import Wanted
 
 CONCURRENCY = 32
 """Blocks that a member fetches at a time, for all its loads together: as many as an origin is

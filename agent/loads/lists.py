@@ -15,8 +15,9 @@ from meshcache.agent.loads.selection import Selection
 from meshcache.agent.mesh import MeshView
 from meshcache.agent.snapshots import snapshot_block
 from meshcache.errors import ChecksumMismatch, InvalidInput, MeshcacheError, StoreFull
-from meshcache.reader import Reader, Wanted
+from meshcache.reader import Reader
 from meshcache.store import Held, Store, memory_draft
+from meshcache.wanted import Wanted
 
 log = structlog.get_logger()
 

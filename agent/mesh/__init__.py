@@ -18,8 +18,8 @@ from meshcache.errors import BlockElsewhere, OriginError, PeerError, PeerFailed,
 from meshcache.fanout import WORTH
 from meshcache.gossip import Gossip, Member
 from meshcache.placement import Candidate, Placement
-from meshcache.reader import Wanted
 from meshcache.traffic import Purpose
+from meshcache.wanted import Wanted
 
 LISTING_WITHIN = 3600.0
 """Seconds in which a member that was asked to list must answer; if it dies, that is noticed."""
@@ -102,7 +102,7 @@ def _number(text: str | None) -> int:
 
 
 class MeshView:
-    """Implements `meshcache.reader.Mesh` over gossip's members and HTTP."""
+    """Implements `meshcache.fetcher.Mesh` over gossip's members and HTTP."""
 
     def __init__(
         self,

@@ -30,8 +30,8 @@ from meshcache.errors import (
 )
 from meshcache.http import BadAnswer, Body, Buffers, Client, Head, Site, Whole
 from meshcache.origin.causes import cause_of
-from meshcache.reader import Wanted
 from meshcache.traffic import Purpose
+from meshcache.wanted import Wanted
 
 CONNECT_TIMEOUT = 1.0
 """Seconds. A living member on the same network answers in one, or is as good as dead."""
@@ -128,7 +128,7 @@ class PeerClient:
         by: str = "",
         sent_on: bool = False,
     ) -> bytes:
-        """`meshcache.reader.Mesh.fetch`, from this peer. Nothing is written to `into` before the
+        """`meshcache.fetcher.Mesh.fetch`, from this peer. Nothing is written to `into` before the
         answer is proven to be a member's.
 
         Args:

@@ -18,8 +18,9 @@ from meshcache.errors import MeshcacheError, ObjectChanged, OriginError
 from meshcache.fuse.messages import Report
 from meshcache.fuse.shown import MAX_SHOWN
 from meshcache.prefetch import Prefetcher
-from meshcache.reader import Reader, Wanted
+from meshcache.reader import Reader
 from meshcache.store import Held
+from meshcache.wanted import Wanted
 
 log = structlog.get_logger()
 

@@ -19,8 +19,8 @@ from meshcache.errors import DatasetNotFound, OriginNotFound, OriginUnreachable
 from meshcache.origin import Listed, Origin
 from meshcache.origin.base import Arrived, nobody
 from meshcache.origin.open import check_mount, open_origin
-from meshcache.reader import SNAPSHOT_ORIGIN, Wanted
 from meshcache.secrets import SecretSource
+from meshcache.wanted import SNAPSHOT_ORIGIN, Wanted
 
 
 class Origins:

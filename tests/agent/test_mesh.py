@@ -11,7 +11,7 @@ from meshcache.agent.trust.auth import Keys
 from meshcache.block import BlockId, FileVersion
 from meshcache.errors import BlockElsewhere, BlockNotHeld, OriginFailed, PeerUnreachable
 from meshcache.gossip import Member, State
-from meshcache.reader import Wanted
+from meshcache.wanted import Wanted
 
 NOW = 1_800_000_000.0
 BLOCK = BlockId(bytes(32), 4 << 20, 0)

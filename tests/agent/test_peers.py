@@ -13,7 +13,7 @@ from meshcache.agent.mesh.peers import PeerClient
 from meshcache.agent.trust.auth import Keys
 from meshcache.block import FileVersion
 from meshcache.errors import PeerError, PeerFailed, PeerUnreachable
-from meshcache.reader import Wanted
+from meshcache.wanted import Wanted
 from tests.support.scripted import Asked, server_saying
 from tests.support.wait import eventually
 

@@ -8,10 +8,11 @@ from meshcache.block import Block, BlockId, FileVersion
 from meshcache.budget import Budget
 from meshcache.errors import ObjectChanged, PeerUnreachable
 from meshcache.origin.base import Arrived, Listed, Origin, nobody
-from meshcache.reader import Reader, Wanted
+from meshcache.reader import Reader
 from meshcache.store import Store
 from meshcache.traffic import Purpose
 from meshcache.units import MIB
+from meshcache.wanted import Wanted
 
 BLOCK_SIZE = 1 * MIB
 

@@ -9,8 +9,8 @@ import pytest
 
 from meshcache.block import Block
 from meshcache.errors import BlockNotHeld, ObjectChanged, OriginDenied
-from meshcache.reader import Wanted
 from meshcache.units import MIB
+from meshcache.wanted import Wanted
 from tests.reader.nodes import BLOCK_SIZE, CountingOrigin, Nodes
 from tests.support.wait import eventually
 
@@ -223,7 +223,7 @@ async def test_no_part_is_shown_of_a_block_that_comes_from_a_member(
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert not nodes["b"]._arrivals._waiting
+    assert not nodes["b"]._fetcher.arrivals._waiting
 
 
 # --- given on ------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from meshcache.agent.snapshots import SnapshotOrigin, Snapshots, snapshot_block
 from meshcache.block import Block
 from meshcache.budget import Budget
 from meshcache.errors import ChecksumMismatch, OriginUnreachable
-from meshcache.reader import Reader, Wanted
+from meshcache.reader import Reader
 from meshcache.snapshot import Builder, snapshot_id
 from meshcache.units import MIB
+from meshcache.wanted import Wanted
 from tests.reader.nodes import CountingOrigin, Nodes
 
 DATA = Builder([("/", "test:")]).build()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from meshcache.reader import Wanted
 from meshcache.traffic import Traffic
 from meshcache.units import MIB
+from meshcache.wanted import Wanted
 from tests.reader.nodes import BLOCK_SIZE, CountingOrigin, Nodes
 from tests.support.wait import eventually
 
