@@ -15,6 +15,7 @@ second one brings doors, because connecting may take its time and signals may no
 import contextlib
 import errno
 import os
+import select
 import signal
 import socket
 import time
@@ -30,7 +31,7 @@ from meshcache.fuse.crew import Crew, MountLost
 from meshcache.fuse.doors import Connect, Doors
 from meshcache.fuse.kernel import Kernel
 from meshcache.fuse.messages import Serve
-from meshcache.fuse.mountinfo import Mounted, mount_at
+from meshcache.fuse.mountinfo import MOUNTINFO, Mounted, mount_at
 from meshcache.fuse.mountpoint import check_mountpoint, detach, mount
 from meshcache.fuse.poll import Poll
 from meshcache.fuse.process import check_kernel
@@ -41,6 +42,10 @@ log = structlog.get_logger("meshcache.fuse.keeper")
 
 DEADLINE = 60.0
 """Seconds for a request, unless the mount is made with another deadline."""
+
+_LOOK_EVERY, _LOOK_FOR = 0.05, 0.5
+"""Seconds between two looks whether the mount has ended, and for which it is looked so, when the
+kernel has told that some mount came or went (proc_pid_mounts(5))."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -152,6 +157,8 @@ class _Keeper:
         self._crew = Crew(self._poll, terms, self._on_door_wanted)
         self._kernel: Kernel | None = None
         self._mounted: Mounted | None = None
+        self._mounts = -1
+        self._look_until = 0.0
 
     def run(
         self, door: socket.socket, arriving: socket.socket, on_ready: Callable[[], None]
@@ -180,8 +187,11 @@ class _Keeper:
 
         The device is not among what is waited for: with each request the kernel wakes all that
         wait for its device, whatever for, and a request's time would be half as long again. Its
-        worker ends with the mount, and that is something that happens.
+        worker ends with the mount, and that is something that happens; one that is stopped does
+        not, but the kernel tells that mounts have changed.
         """
+        if time.monotonic() < self._look_until:
+            timeout = min(timeout, _LOOK_EVERY)
         self._poll.step(timeout)
         if self._kernel is not None and self._kernel.ended:
             self._on_device_end()
@@ -209,6 +219,8 @@ class _Keeper:
         if device is None:
             device = mount(self._place, spec.dataset, allow_other=spec.allow_other)
             self._mounted = mount_at(self._place)
+            self._mounts = os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
+            self._poll.add(self._mounts, self._on_mounts_changed, select.POLLPRI)
         try:
             self._kernel = Kernel(device, resend=spec.resend)
         except BaseException:
@@ -240,6 +252,10 @@ class _Keeper:
             return
         log.info("stopping", signal=number.name)
         raise _Over(0)
+
+    def _on_mounts_changed(self) -> None:
+        # The file system ends a moment after it has left the list.
+        self._look_until = time.monotonic() + _LOOK_FOR
 
     def _on_door(self) -> None:
         self._crew.use_door(self._doors.get())
@@ -273,6 +289,9 @@ class _Keeper:
         self._doors.close()
         with contextlib.suppress(MeshcacheError, OSError):
             self._unmount()
+        if self._mounts >= 0:
+            self._poll.drop(self._mounts)
+            os.close(self._mounts)
         self._crew.close(at_once=self._kernel is None)
         if self._kernel is not None:
             self._kernel.close()

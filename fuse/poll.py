@@ -16,11 +16,14 @@ class Poll:
         self._poll = select.poll()
         self._calls: dict[int, Callable[[], None]] = {}
 
-    def add(self, file: int | HasFile, call: Callable[[], None]) -> None:
-        """Call it when there is something to read, or the other end is gone."""
+    def add(
+        self, file: int | HasFile, call: Callable[[], None], events: int = select.POLLIN
+    ) -> None:
+        """Call it when there is something to read (or what `events` says), or the other end is
+        gone."""
         number = _number(file)
         self._calls[number] = call
-        self._poll.register(number, select.POLLIN)
+        self._poll.register(number, events)
 
     def drop(self, file: int | HasFile) -> None:
         """Wait for it no more, if it was waited for."""
