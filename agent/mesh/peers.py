@@ -44,7 +44,7 @@ SILENCE_TIMEOUT = 40.0
 
 SENT_ON_TIMEOUT = 10.0
 """The same of a member that another one has sent us to: that one gives the block if this one is
-slow."""
+slow. It also ends whatever circle of members that wait for each other nobody has thought of."""
 
 MAX_ANSWER = 64 << 20
 """Bytes of an answer that is read whole (bitmaps, lists)."""
