@@ -18,8 +18,8 @@ BRANCHES = 2
 """Copies of a block that one member gives. With one each, the last of many would wait for all
 others; with more, a link carries more of the copies in turn."""
 
-WORTH = MIB
-"""Bytes of the shortest block for which being sent on is no longer way than waiting."""
+SENT_ON_FROM = MIB
+"""Bytes of the shortest block whose askers are sent on: they have to ask twice for it."""
 
 
 class _Tree:

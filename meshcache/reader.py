@@ -10,8 +10,8 @@ Three kinds of flight, so that a block is fetched once and members never wait in
 - an *origin read*: it waits for no member at all, and that alone is what a peer may join that
   asks only for what is held. A snapshot's origin is the other members: nobody may join its read.
 
-Whom an owner has sent here (`meshcache.fanout`) may join any of them: what this node waits for is
-an owner's fill, which waits for no read.
+Whom an owner has sent here (`meshcache.fanout`) may join any of them: what this node waits for
+ends, over those that it was sent to itself, at an owner's fill, which waits for no read.
 
 There is one flight of a kind per block and node, and one that would only wait for the next is left
 out: an owner's read is a fill, and a fill without a previous owner to ask is an origin read. Since
@@ -107,7 +107,7 @@ class Reader:
         Raises:
             OriginError, DeadlineExceeded: as `read`.
         """
-        if self._is_coming(wanted.block.id):
+        if self._coming(wanted.block.id) is not None:
             return
         held = await self._store.lend(wanted.block.id)
         if held is None:
@@ -133,15 +133,17 @@ class Reader:
 
     async def _have(self, wanted: Wanted, purpose: Purpose) -> Found:
         # A flight that is about to end has its block in the store already, but knows where it was.
-        if not self._is_coming(wanted.block.id):
+        if self._coming(wanted.block.id) is None:
             held = await self._store.lend(wanted.block.id)
             if held is not None:
                 return Found(held, "store")
         flights, work = self._way_here(wanted, purpose)
         return await self._in_time(flights, work, wanted)
 
-    def _is_coming(self, id: BlockId) -> bool:
-        return id in self._reads or id in self._fills or id in self._origin_reads
+    def _coming(self, id: BlockId) -> Flights | None:
+        """Where the block is on its way."""
+        flights = (self._reads, self._fills, self._origin_reads)
+        return next((each for each in flights if id in each), None)
 
     def _way_here(self, wanted: Wanted, purpose: Purpose) -> tuple[Flights, Work]:
         """The flight that a read takes, and its work. An owner's read is its fill."""
@@ -186,20 +188,13 @@ class Reader:
             OriginError: it was coming, and the origin did not give it.
             DeadlineExceeded: it took too long.
         """
-        coming = (self._reads, self._fills, self._origin_reads)
-        flights = next((flights for flights in coming if wanted.block.id in flights), None)
+        flights = self._coming(wanted.block.id)
         if flights is not None:
             held = (await self._in_time(flights, _nothing, wanted)).held
         else:
-            held = await self._held(wanted)
+            held = (await self._have_to_give(wanted, only_if_held=True, purpose=None)).held
         if purpose == "read":
             self.accounts.given(wanted.dataset, held.length, "store")
-        return held
-
-    async def _held(self, wanted: Wanted) -> Held:
-        held = await self._store.lend(wanted.block.id)
-        if held is None:
-            raise BlockNotHeld(f"block {wanted.block.id} is not held here")
         return held
 
     async def _have_to_give(

@@ -12,7 +12,7 @@ from meshcache.agent.mesh.peers import parse_block_target
 from meshcache.agent.node import NODE, Node
 from meshcache.agent.trust.auth import CHECKSUMS_HEADER
 from meshcache.errors import BlockElsewhere
-from meshcache.fanout import WORTH
+from meshcache.fanout import SENT_ON_FROM
 from meshcache.store import Held
 from meshcache.traffic import Purpose
 from meshcache.wanted import Wanted
@@ -49,7 +49,7 @@ async def get_block(request: web.Request) -> web.StreamResponse:
     here, or soon will: `BlockElsewhere`. That one is asked with ``sent-on=1``.
     """
     node, query, wanted = request.app[NODE], _query(request), wanted_of(request)
-    asker = query.get("by", "") if wanted.block.length >= WORTH else ""
+    asker = query.get("by", "") if wanted.block.length >= SENT_ON_FROM else ""
     if asker and (giver := node.fanout.elsewhere(wanted.block.id, asker)):
         node.served.sent_on += 1
         raise BlockElsewhere(giver)

@@ -15,7 +15,7 @@ from meshcache.agent.mesh.peers import PeerClient
 from meshcache.block import BlockId
 from meshcache.dataset import Head
 from meshcache.errors import BlockElsewhere, OriginError, PeerError, PeerFailed, PeerUnreachable
-from meshcache.fanout import WORTH
+from meshcache.fanout import SENT_ON_FROM
 from meshcache.gossip import Gossip, Member
 from meshcache.placement import Candidate, Placement
 from meshcache.traffic import Purpose
@@ -227,7 +227,7 @@ class MeshView:
     ) -> bytes:
         fetch = partial(self._client.fetch, wanted=wanted, into=into, purpose=purpose)
         owner = self._peer(member)
-        if only_if_held or wanted.block.length < WORTH:
+        if only_if_held or wanted.block.length < SENT_ON_FROM:
             return await fetch(owner, only_if_held=only_if_held)
         try:
             return await fetch(owner, only_if_held=False, by=self._me)
